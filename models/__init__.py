@@ -1,0 +1,1 @@
+"""Pure science: arrays and frozen records in and out."""

@@ -1,0 +1,176 @@
+"""Names and start-document of a projection run: the contract between who writes a run and who reads it.
+
+One Bluesky run is one projection. Its stream ``xrf`` holds, row by row, the arrays named below; its start document
+carries a `ProjectionStart`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal
+
+from models.scan import FlyScan
+
+XRF_STREAM = "xrf"
+DIFFRACTION_STREAM = "diffraction"
+BASELINE_STREAM = "baseline"
+
+# Data keys of the xrf stream. The first axis of each is the row; points run along increasing x also where a snake scan
+# flew backwards. A point that was not measured is NaN in both times.
+SPECTRA = "xrf_spectra"  # counts, uint32 (row, x, detector, channel)
+LIVE_TIME_S = "xrf_live_time_s"  # float32 (row, x, detector)
+REAL_TIME_S = "xrf_real_time_s"  # float32 (row, x, detector)
+I0 = "i0"  # monitor counts, float64 (row, x); NaN where the monitor failed
+X_UM = "x_um"  # encoder, float64 (row, x)
+Y_UM = "y_um"  # encoder, float64 (row, x)
+FRAMES = "diffraction_frames"  # counts, uint16 (row, x, qy, qx) in the diffraction stream
+
+PROJECTION_SPEC = "XRFProjection"
+PLAN_TYPE = "generator"
+
+Purpose = Literal["coarse", "fine"]
+
+
+@dataclass(frozen=True)
+class XrfDetector:
+    """The energy-dispersive detector as the fit needs to know it.
+
+    Energy of channel c is ``energy_offset_kev + energy_gain_kev * c``; the peak at energy E has the Gaussian width
+    ``sigma(E)^2 = noise_sigma_kev^2 + fano * pair_energy_kev * E``.
+    """
+
+    n_detectors: int = 1
+    n_channels: int = 4096
+    energy_offset_kev: float = 0.0
+    energy_gain_kev: float = 0.005
+    noise_fwhm_kev: float = 0.09
+    fano: float = 0.115
+    pair_energy_kev: float = 3.66e-3
+    solid_angle_sr: float = 0.3
+    """Of ONE detector element."""
+    photons_per_i0_count: float = 1.0e4
+    dead_time_s: float = 4.0e-7
+    """Per pulse, non-extendable."""
+
+
+@dataclass(frozen=True)
+class ProjectionStart:
+    """What subprobe writes into, and needs from, the start document of a projection run."""
+
+    series_uid: str
+    series_name: str
+    sample_name: str
+    angle_index: int
+    n_angles: int
+    theta_deg: float
+    purpose: Purpose
+    energy_kev: float
+    elements: tuple[str, ...]
+    scan: FlyScan
+    detector: XrfDetector
+    i0_nominal: float
+    """Monitor counts per point that maps are normalised to."""
+    probe: str | None = None
+    """Key of the probe in /probes; None: the worker takes the newest that fits."""
+    paired_run_uid: str | None = None
+    """Of a fine scan: the coarse run of the same angle; of a coarse one: None, for the fine one is taken after it."""
+    angles_deg: tuple[float, ...] = ()
+    """Every angle of the series by angle_index, so that a reader knows the geometry before the series is complete."""
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Plain JSON-able start-document keys, PyXRF's ``scan`` block included (its ``shape`` is fast first)."""
+        scan = self.scan
+        rows, points = scan.shape
+        y_um, x_um = scan.y_um(), scan.x_um()
+        metadata = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.name not in ("scan", "detector", "elements", "angles_deg")
+        }
+        return metadata | {
+            "elements": list(self.elements),
+            "angles_deg": [float(angle) for angle in self.angles_deg],
+            "step_nm": scan.step_nm,
+            "pixel_size_nm": scan.step_nm,
+            "dwell_s": scan.dwell_s,
+            "raster": asdict(scan) | {"shape": list(scan.shape), "centre_um": list(scan.centre_um)},
+            "xrf_detector": asdict(self.detector),
+            "shape": [rows, points],
+            "scan": {
+                "type": "2D_FLY" if scan.motion == "fly" else "2D_STEP",
+                "scan_input": [
+                    float(x_um[0]),
+                    float(x_um[-1]),
+                    points,
+                    float(y_um[0]),
+                    float(y_um[-1]),
+                    rows,
+                    scan.dwell_s,
+                ],
+                "dwell": scan.dwell_s,
+                "snake": int(scan.snake),
+                "shape": [points, rows],
+                "sample_name": self.sample_name,
+                "detectors": ["xrf", "scaler"],
+                "energy": self.energy_kev,
+                "theta": {"val": self.theta_deg, "units": "deg"},
+                "delta": {"val": scan.step_nm, "units": "nm"},
+                "fast_axis": {"motor_name": "x", "units": "um"},
+                "slow_axis": {"motor_name": "y", "units": "um"},
+            },
+            "sample": {"name": self.sample_name},
+        }
+
+    @classmethod
+    def from_metadata(cls, start: Mapping[str, Any]) -> "ProjectionStart":
+        """Read a start document back.
+
+        Raises:
+            ValueError: a key is missing or has the wrong form; the message names it.
+        """
+        missing = [key for key in _NEEDED_KEYS if key not in start]
+        if missing:
+            raise ValueError(f"start document has no {', '.join(missing)}: a projection run needs them")
+        try:
+            raster = dict(start["raster"])
+            raster["shape"] = _pair(raster["shape"], int)
+            raster["centre_um"] = _pair(raster["centre_um"], float)
+            values = {item.name: start[item.name] for item in fields(cls) if item.name in start}
+            values |= {
+                "scan": FlyScan(**raster),
+                "detector": XrfDetector(**start["xrf_detector"]),
+                "elements": tuple(str(element) for element in start["elements"]),
+                "angles_deg": tuple(float(angle) for angle in start.get("angles_deg", ())),
+                "angle_index": int(start["angle_index"]),
+                "n_angles": int(start["n_angles"]),
+                "theta_deg": float(start["theta_deg"]),
+                "energy_kev": float(start["energy_kev"]),
+                "i0_nominal": float(start["i0_nominal"]),
+            }
+            projection = cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"start document is malformed: {error}") from error
+        if not 0 <= projection.angle_index < projection.n_angles:
+            raise ValueError(
+                f"angle_index is {projection.angle_index} in a series of {projection.n_angles} angles: it counts from 0"
+            )
+        if projection.purpose not in ("coarse", "fine"):
+            raise ValueError(f"purpose is {projection.purpose!r}: expected 'coarse' or 'fine'")
+        if not projection.elements:
+            raise ValueError("elements is empty: name at least one element to fit")
+        return projection
+
+
+_NEEDED_KEYS = (
+    *(
+        item.name
+        for item in fields(ProjectionStart)
+        if item.default is MISSING and item.name not in ("scan", "detector")
+    ),
+    "raster",
+    "xrf_detector",
+)
+
+
+def _pair(values: Any, kind: type) -> tuple[Any, Any]:
+    first, second = values
+    return kind(first), kind(second)

@@ -1,0 +1,1 @@
+"""The edges: Tiled, HTTP, settings, processes."""

@@ -1,0 +1,96 @@
+"""One settings tree: command line over ``SUBPROBE_*`` over YAML over defaults, built once in `services.cli`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+
+class _Room(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TiledSettings(_Room):
+    """Where the catalogue is and how to get in."""
+
+    uri: HttpUrl = Field(HttpUrl("http://127.0.0.1:8000"), description="Root of the Tiled server")
+    api_key: SecretStr = Field(SecretStr(""), description="Tiled API key of this process; never logged")
+    public_uri: HttpUrl | None = Field(None, description="Root of Tiled as people's browsers reach it; the same as uri unless set")
+
+
+class WorkerSettings(_Room):
+    """The inference worker."""
+
+    name: str = Field("worker-1", description="Name in status and logs")
+    enhancer: Literal["lmmse", "bicubic"] = Field("lmmse", description="What turns coarse maps into fine ones")
+    scale: PositiveInt = Field(4, le=16, description="Fine pixels per coarse pixel, along each axis")
+    device: str = Field("cpu", description="torch device of the enhancer: cpu, cuda, cuda:1")
+    threads: PositiveInt = Field(1, description="CPU threads; the scan must never wait for the worker")
+    sweep_s: PositiveFloat = Field(10.0, description="How often the catalogue is listed for what the stream missed")
+
+
+class ReconstructionSettings(_Room):
+    """The reconstruction service."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8001, ge=0, le=65535, description="Port to listen on")
+    database_uri: str = Field("sqlite:///subprobe-jobs.db", description="SQLAlchemy URI of the job table")
+    threads: PositiveInt = Field(1, description="CPU threads of one reconstruction")
+
+
+class BeamlineSettings(_Room):
+    """The simulated beamline of `subprobe shell` and `subprobe demo`."""
+
+    specimen: str = Field("zn-mn-cathode", description="Specimen in the beam: see models/phantoms/specimens.py")
+    seed: int = Field(20240125, ge=0, description="Of the specimen and of the counting noise")
+    time_scale: float = Field(1.0, ge=0, description="1: real time; 0.1: ten times faster; 0: as fast as it computes")
+
+
+class Settings(BaseSettings):
+    """All of subprobe's settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SUBPROBE_", env_nested_delimiter="__", frozen=True, extra="forbid", yaml_file=None
+    )
+
+    folder: Path = Field(Path("subprobe-data"), description="Where the embedded stack keeps its data, logs and keys")
+    tiled: TiledSettings = TiledSettings()
+    worker: WorkerSettings = WorkerSettings()
+    reconstruction: ReconstructionSettings = ReconstructionSettings()
+    beamline: BeamlineSettings = BeamlineSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line (init) over environment over YAML over defaults."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+
+def load_settings(yaml_file: Path | None, overrides: dict[str, Any]) -> Settings:
+    """Build the settings of one process.
+
+    Args:
+        yaml_file: optional file; a missing one is an error.
+        overrides: nested values from the command line, for example ``{"worker": {"scale": 4}}``.
+
+    Raises:
+        FileNotFoundError: yaml_file does not exist.
+        pydantic.ValidationError: a value is wrong; it says which and what is allowed.
+    """
+    if yaml_file is not None and not yaml_file.is_file():
+        raise FileNotFoundError(f"no settings file at {yaml_file}: pass an existing YAML file to --config")
+    configured = type(
+        "Settings",
+        (Settings,),
+        {"model_config": SettingsConfigDict(**(Settings.model_config | {"yaml_file": yaml_file}))},
+    )
+    settings = configured(**overrides)
+    assert isinstance(settings, Settings)
+    return settings
