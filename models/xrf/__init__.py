@@ -1,0 +1,1 @@
+"""Spectra to element maps."""
