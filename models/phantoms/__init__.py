@@ -1,0 +1,1 @@
+"""Specimens whose truth is known at any voxel size and any angle."""
