@@ -1,0 +1,1 @@
+"""How good a map or a volume is, judged by the truth."""
