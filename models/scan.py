@@ -80,7 +80,8 @@ class FlyScan:
 
     def _centres_um(self, axis: int) -> NDArray[np.float64]:
         count = self.shape[axis]
-        return self.centre_um[axis] + (np.arange(count) - (count - 1) / 2) * self.step_nm * 1e-3
+        offsets = np.arange(count, dtype=np.float64) - (count - 1) / 2
+        return self.centre_um[axis] + offsets * (self.step_nm * 1e-3)
 
 
 def ordered_angles(n_angles: int, order: AngleOrder) -> list[int]:

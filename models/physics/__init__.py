@@ -1,0 +1,1 @@
+"""Probe, fly-scan, fluorescence: the physics between a specimen and its spectra."""

@@ -1,0 +1,1 @@
+"""Coarse maps to fine maps with uncertainty."""
