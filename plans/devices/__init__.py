@@ -1,0 +1,1 @@
+"""Simulated ophyd devices: a physical twin of the beamline."""

@@ -1,0 +1,121 @@
+"""Time, dose and bytes of a scan, before it starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xraylib
+
+from models.scan import AngleOrder, FlyScan, Motion
+from plans.arguments import flown_raster, measured_indices, series_angles
+from plans.devices.beamline import Beamline
+
+ABSORBER = "MnO2"
+"""What the dose is given for; it absorbs like the other oxides of a cathode."""
+J_PER_KEV = 1.602176634e-16
+CM_PER_NM = 1e-7
+G_PER_KG = 1e3
+_FRAME_PIXEL_BYTES, _SPECTRUM_CHANNEL_BYTES, _TIME_BYTES, _MONITOR_AND_POSITION_BYTES = 2, 4, 4, 3 * 8
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a scan costs.
+
+    Attributes:
+        n_angles: still to be measured.
+        n_runs: one an angle, or two where a fine scan is taken beside each coarse one.
+        duration_s: on this beamline's clock, turns and turnarounds included.
+        dose_gy: absorbed by ``ABSORBER`` wherever the raster goes, summed over all angles.
+        n_bytes: on disk.
+    """
+
+    n_angles: int
+    n_runs: int
+    n_points: int
+    duration_s: float
+    dose_gy: float
+    n_bytes: int
+
+    def __str__(self) -> str:
+        runs = f" in {self.n_runs} runs" if self.n_runs != self.n_angles else ""
+        return (
+            f"{self.n_angles} angles{runs}, {self.n_points} points: {_readable_duration(self.duration_s)}, "
+            f"{_readable_bytes(self.n_bytes)}, {self.dose_gy:.1e} Gy"
+        )
+
+
+def estimate_tomo(
+    beamline: Beamline,
+    *,
+    angles_deg: Sequence[float],
+    fov_um: Sequence[float],
+    step_nm: float,
+    dwell_s: float = 0.03,
+    motion: Motion = "fly",
+    order: AngleOrder = "monotonic",
+    angle_indices: Sequence[int] | None = None,
+    fine_step_nm: float | None = None,
+    diffraction: bool = False,
+) -> Estimate:
+    """What `plans.tomography.coarse_flyscan_tomo` will cost; the arguments are the same.
+
+    Raises:
+        ValueError: an argument makes no sense.
+    """
+    angles = series_angles(angles_deg)
+    indices = measured_indices(len(angles), order, angle_indices)
+    steps_nm = [step_nm] if fine_step_nm is None else [step_nm, fine_step_nm]
+    scans = [flown_raster(beamline.stage, fov_um, step, dwell_s, motion) for step in steps_nm]
+    return estimate_scans(beamline, scans, [angles[index] for index in indices], diffraction)
+
+
+def estimate_scans(
+    beamline: Beamline, scans: Sequence[FlyScan], thetas_deg: Sequence[float], diffraction: bool
+) -> Estimate:
+    """What it costs to fly every one of these rasters at every one of these angles, in this order."""
+    n_angles, timing = len(thetas_deg), beamline.timing
+    turns_deg = np.diff([float(beamline.stage.theta.position), *thetas_deg])
+    n_points = n_angles * sum(scan.n_points for scan in scans)
+    beamtime_s = sum(timing.rotation_s(turn) for turn in turns_deg.tolist())
+    beamtime_s += n_angles * sum(scan.shape[0] * timing.row_s(scan) for scan in scans)
+    return Estimate(
+        n_angles=n_angles,
+        n_runs=n_angles * len(scans),
+        n_points=n_points,
+        duration_s=beamline.time_scale * beamtime_s + n_angles * len(scans) * timing.run_overhead_s,
+        dose_gy=n_angles * sum(dose_gy(beamline.flux_hz, beamline.energy_kev, scan) for scan in scans),
+        n_bytes=n_points * _bytes_per_point(beamline, diffraction),
+    )
+
+
+def dose_gy(flux_hz: float, energy_kev: float, scan: FlyScan) -> float:
+    """Dose of one raster, absorbed energy per mass, averaged over its area.
+
+    Fluence (photons per area: flux times dwell over step squared) times photon energy times the mass energy-absorption
+    coefficient.
+
+    Source: Howells et al., J. Electron Spectrosc. Relat. Phenom. 170 (2009) 4, eq. 2; coefficient from xraylib.
+    """
+    photons_per_cm2 = flux_hz * scan.dwell_s / (scan.step_nm * CM_PER_NM) ** 2
+    absorption_cm2_g = float(xraylib.CS_Energy_CP(ABSORBER, energy_kev))
+    return photons_per_cm2 * energy_kev * J_PER_KEV * absorption_cm2_g * G_PER_KG
+
+
+def _bytes_per_point(beamline: Beamline, diffraction: bool) -> int:
+    detector, (frame_height, frame_width) = beamline.detector, beamline.specimen_in_beam.frame_shape
+    spectra = detector.n_detectors * (detector.n_channels * _SPECTRUM_CHANNEL_BYTES + 2 * _TIME_BYTES)
+    frame = frame_height * frame_width * _FRAME_PIXEL_BYTES if diffraction else 0
+    return spectra + _MONITOR_AND_POSITION_BYTES + frame
+
+
+def _readable_duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _readable_bytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"

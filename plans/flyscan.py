@@ -1,0 +1,171 @@
+"""One projection: a fly-scan at one angle, as one Bluesky run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import uuid4
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.utils import MsgGenerator, short_uid
+
+from models.run_schema import (
+    BASELINE_STREAM,
+    DIFFRACTION_STREAM,
+    PLAN_TYPE,
+    PROJECTION_SPEC,
+    XRF_STREAM,
+    ProjectionStart,
+)
+from models.scan import Motion
+from plans.arguments import flown_raster, mapped_elements, plain
+from plans.devices.beamline import Beamline
+from plans.devices.fly_controller import Flight
+from plans.devices.row_detector import RowDetector
+
+FLUSH_PERIOD_S = 1.0
+"""How often rows are announced while they are flown. An announcement costs one HTTP request an array, some 0.3 s of the
+RunEngine's thread in all, however many rows it is about: more often shows rows sooner, less often spares the RunEngine
+and Tiled. The flight never waits for it, and the last row is announced as soon as it is on disk."""
+
+Streams = Mapping[str, tuple[RowDetector, ...]]
+
+
+def flyscan_projection(
+    beamline: Beamline,
+    *,
+    sample: str,
+    fov_um: Sequence[float],
+    step_nm: float,
+    dwell_s: float = 0.03,
+    theta_deg: float = 0.0,
+    motion: Motion = "fly",
+    snake: bool = True,
+    centre_um: Sequence[float] = (0.0, 0.0),
+    elements: Sequence[str] | None = None,
+    probe: str | None = None,
+    diffraction: bool = False,
+    flush_period_s: float = FLUSH_PERIOD_S,
+    md: Mapping[str, Any] | None = None,
+) -> MsgGenerator[str]:
+    """Take one projection, a series of its own.
+
+    For example ``RE(flyscan_projection(sample="ZnMn-32cyc", fov_um=[4.2, 4.2], step_nm=120))``.
+
+    Args:
+        beamline: the devices; bound already where this is called by name.
+        sample: its name.
+        fov_um: (height, width).
+        step_nm: between points and between rows.
+        dwell_s: per point.
+        theta_deg: angle.
+        motion: ``fly`` or ``step``.
+        snake: fly every second row backwards.
+        centre_um: (y, x) of the middle of the field of view.
+        elements: to map; by default those of the specimen.
+        probe: key of the probe in the catalogue; by default the newest that fits.
+        diffraction: take a diffraction frame at every point too.
+        flush_period_s: how often rows are announced while they are flown.
+        md: further metadata.
+
+    Returns:
+        The run's uid.
+
+    Raises:
+        ValueError: an argument makes no sense, or the stage does not reach that far.
+    """
+    arguments = {name: plain(value) for name, value in locals().items() if name not in ("beamline", "md")}
+    scan = flown_raster(beamline.stage, fov_um, step_nm, dwell_s, motion, snake, centre_um)
+    start = ProjectionStart(
+        series_uid=str(uuid4()),
+        series_name=sample,
+        sample_name=sample,
+        angle_index=0,
+        n_angles=1,
+        theta_deg=float(theta_deg),
+        purpose="coarse",
+        energy_kev=beamline.energy_kev,
+        elements=mapped_elements(beamline, elements),
+        scan=scan,
+        detector=beamline.detector,
+        i0_nominal=beamline.specimen_in_beam.i0_nominal(scan.dwell_s),
+        probe=probe,
+        angles_deg=(float(theta_deg),),
+    )
+    described = {**(md or {}), "plan_name": flyscan_projection.__name__, "plan_args": arguments}
+    return (yield from projection_run(beamline, start, diffraction, flush_period_s, described))
+
+
+def projection_run(
+    beamline: Beamline, start: ProjectionStart, diffraction: bool, flush_period_s: float, md: Mapping[str, Any]
+) -> MsgGenerator[str]:
+    """Move to where the raster begins and fly it as one run; its start document is ``md`` and ``start``.
+
+    Returns:
+        The run's uid.
+    """
+    metadata = {
+        **md,
+        **start.to_metadata(),
+        "plan_type": PLAN_TYPE,
+        "tiled_specs": [PROJECTION_SPEC],
+        "flux_hz": beamline.flux_hz,
+        "specimen": {"name": beamline.specimen.name, "seed": beamline.specimen.seed},
+    }
+    flight = Flight(start.scan, start.purpose, with_frames=diffraction)
+
+    @bpp.stage_decorator([beamline.flyer])
+    @bpp.run_decorator(md=metadata)
+    def recorded() -> MsgGenerator[None]:
+        yield from _record_baseline(beamline)
+        yield from _fly(beamline, flight, flush_period_s)
+
+    stage, scan = beamline.stage, start.scan
+    yield from bps.checkpoint()
+    yield from bps.mv(stage.theta, start.theta_deg, stage.y, float(scan.y_um()[0]), stage.x, float(scan.x_um()[0]))
+    return cast(str, (yield from recorded()))
+
+
+def _record_baseline(beamline: Beamline) -> MsgGenerator[None]:
+    """Where everything stands as the run begins."""
+    yield from bps.create(BASELINE_STREAM)
+    yield from bps.read(beamline.stage)
+    yield from bps.read(beamline.ring_current)
+    yield from bps.save()
+    yield from bps.checkpoint()
+
+
+def _fly(beamline: Beamline, flight: Flight, flush_period_s: float) -> MsgGenerator[None]:
+    """Fly a raster and announce its rows as they come.
+
+    A pause takes the response of the message it interrupts, and while the flyer is prepared nothing is replayed: a
+    message without response has to be sent again from here.
+    """
+    streams: dict[str, tuple[RowDetector, ...]] = {XRF_STREAM: (beamline.xrf, beamline.scaler, beamline.encoders)}
+    if flight.with_frames:
+        streams[DIFFRACTION_STREAM] = (beamline.camera,)
+    yield from bps.prepare(beamline.flyer, flight, wait=True)
+    for name, devices in streams.items():
+        while (yield from bps.declare_stream(*devices, name=name, collect=True)) is None:
+            pass
+
+    def landed() -> MsgGenerator[None]:
+        yield from bps.stop(beamline.flyer)
+        yield from _collect(streams)  # what an abort or an interrupted collect left
+
+    yield from bpp.finalize_wrapper(_collect_while_flying(beamline, streams, flush_period_s), landed)
+
+
+def _collect_while_flying(beamline: Beamline, streams: Streams, flush_period_s: float) -> MsgGenerator[None]:
+    yield from bps.kickoff(beamline.flyer, wait=True)
+    group = short_uid("flight")
+    landed: bool | None = None
+    while not landed:
+        if landed is None:  # at first, and after a pause, which makes the RunEngine forget the group
+            yield from bps.complete(beamline.flyer, group=group)
+        landed = yield from bps.wait(group, timeout=flush_period_s, error_on_timeout=False)
+        yield from _collect(streams)
+
+
+def _collect(streams: Streams) -> MsgGenerator[None]:
+    for name, devices in streams.items():
+        yield from bps.collect(*devices, name=name, return_payload=False)

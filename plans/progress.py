@@ -1,0 +1,54 @@
+"""What a person sees while a series is measured: what it will cost, then a bar over its angles with the time left."""
+
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+_LAYOUT = "{desc} |{bar}| {n_fmt}/{total_fmt} angles, {elapsed} gone, {remaining} left"
+
+
+class AngleProgress:
+    """A RunEngine callback for `plans.tomography.coarse_flyscan_tomo`; runs of other plans leave no trace."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Write to a stream, standard error by default."""
+        self._stream = stream
+        self._bar: tqdm[Any] | None = None
+        self._ends_angle = False
+
+    def __call__(self, name: str, document: Mapping[str, Any]) -> None:
+        """Take one document."""
+        if name == "start":
+            self._begin_run(document)
+        elif name == "stop" and self._bar is not None:
+            self._end_run(self._bar, str(document["exit_status"]))
+
+    def _begin_run(self, start: Mapping[str, Any]) -> None:
+        progress = start.get("progress")
+        if progress is None:
+            self._close()
+            return
+        if self._bar is None:
+            self._bar = self._opened(start)
+        self._ends_angle = progress["ends_angle"]
+        self._bar.set_description_str(f"{start['purpose']} scan at {start['theta_deg']:.1f} deg")
+
+    def _end_run(self, bar: "tqdm[Any]", exit_status: str) -> None:
+        if exit_status != "success":
+            bar.set_description_str(f"{bar.desc}: {exit_status}")
+            self._close()
+        elif self._ends_angle:
+            bar.update()
+            if bar.n == bar.total:
+                self._close()
+
+    def _opened(self, start: Mapping[str, Any]) -> "tqdm[Any]":
+        tqdm.write(f"{start['sample_name']}: {start['estimate']['text']}", file=self._stream)
+        progress = start["progress"]
+        return tqdm(total=progress["angles"], initial=progress["angles_done"], file=self._stream, bar_format=_LAYOUT)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
