@@ -16,7 +16,9 @@ class TiledSettings(_Room):
 
     uri: HttpUrl = Field(HttpUrl("http://127.0.0.1:8000"), description="Root of the Tiled server")
     api_key: SecretStr = Field(SecretStr(""), description="Tiled API key of this process; never logged")
-    public_uri: HttpUrl | None = Field(None, description="Root of Tiled as people's browsers reach it; the same as uri unless set")
+    public_uri: HttpUrl | None = Field(
+        None, description="Root of Tiled as people's browsers reach it; the same as uri unless set"
+    )
 
 
 class WorkerSettings(_Room):

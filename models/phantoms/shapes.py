@@ -209,11 +209,25 @@ class Scene:
                 )
 
     def bounds_um(self, directions: Array) -> tuple[Array, Array]:
-        """Lowest and highest coordinate of each body along each unit vector; directions (n, 3) -> (body, n) twice."""
+        """Lowest and highest coordinate of each body along each unit vector; directions (n, 3) -> (body, n) twice.
+
+        Exact for one ellipsoid and one half-space, and never too narrow for more: in the frame of the unit ball, a
+        plane at distance d, whose normal makes an angle of cosine c with the vector, leaves points up to
+        c d + sqrt((1 - c^2)(1 - d^2)) if d < c, and up to 1 otherwise.
+        """
         centres, axes, first = self._ellipsoids
-        middles = centres @ directions.T
-        reaches = np.linalg.norm(np.einsum("ni,eij->enj", directions, axes), axis=-1)
-        return np.maximum.reduceat(middles - reaches, first), np.minimum.reduceat(middles + reaches, first)
+        normals, distances, cut = self._cuts
+        middles, towards = centres @ directions.T, directions @ axes
+        reaches = np.linalg.norm(towards, axis=-1)
+        cosines = np.einsum("cnj,cj->cn", (towards / reaches[:, :, np.newaxis])[cut], normals)
+        rims = np.sqrt(np.maximum(1.0 - cosines**2, 0.0)) * np.sqrt(1.0 - distances**2)
+        top, bottom = np.ones_like(reaches), np.ones_like(reaches)
+        for end, cosine in ((top, cosines), (bottom, -cosines)):
+            np.minimum.at(end, cut, np.where(distances < cosine, cosine * distances + rims, 1.0))
+        return (
+            np.maximum.reduceat(middles - reaches * bottom, first),
+            np.minimum.reduceat(middles + reaches * top, first),
+        )
 
     def density_at(self, points_um: Array) -> Array:
         """Density of each element at each point, in g/cm^3; points (n, 3) -> (element, n)."""
@@ -235,3 +249,14 @@ class Scene:
         counts = [len(body.solid.ellipsoids) for body in self.bodies]
         first = np.cumsum([0, *counts[:-1]], dtype=np.intp)
         return np.array([e.centre_um for e in ellipsoids]), np.array([e.axes_um for e in ellipsoids]), first
+
+    @cached_property
+    def _cuts(self) -> tuple[Array, Array, NDArray[np.intp]]:
+        """Each plane in the unit ball of each ellipsoid it cuts: normals (c, 3), distances (c, 1), ellipsoids (c,)."""
+        pairs = [(ellipsoid, body.solid.half_spaces) for body in self.bodies for ellipsoid in body.solid.ellipsoids]
+        towards = np.concatenate([planes.normals @ ellipsoid.axes_um for ellipsoid, planes in pairs])
+        offsets = np.concatenate([planes.offsets_um - planes.normals @ e.centre_um for e, planes in pairs])
+        lengths = np.linalg.norm(towards, axis=1, keepdims=True)
+        distances = np.clip(offsets[:, np.newaxis] / lengths, -1.0, 1.0)
+        counts = [len(planes.offsets_um) for _, planes in pairs]
+        return towards / lengths, distances, np.repeat(np.arange(len(pairs), dtype=np.intp), counts)

@@ -6,8 +6,9 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from models.physics.xray import FWHM_PER_SIGMA
+
 HC_KEV_NM = 1.2398420
-FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
 _SUBSAMPLES = 8  # per pupil pixel and axis, so that the pupil's edge and stop lie where the optics say, not on the grid
 _NEGLIGIBLE_POWER = 1e-7  # of the strongest coherent mode
 

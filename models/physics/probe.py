@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.physics.focus import FWHM_PER_SIGMA, check_positive, focus_modes
+from models.physics.focus import check_positive, focus_modes
+from models.physics.xray import FWHM_PER_SIGMA
 
 _OFF_CENTRE_PX = 0.02  # tolerated by the record: a tenth of what costs 0.01 dB
 _CENTRED_PX = 1e-4  # below this, centring again would only change the last bits

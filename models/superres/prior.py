@@ -35,12 +35,12 @@ CANDIDATES: tuple[PowerLaw, ...] = tuple(
 best (specimens and dead leaves of seeds >= 1000, steps of 30 to 120 nm, 50 to 5000 counts)."""
 
 
-def fit_prior(values: Map, noise: float, expected: Map, padded: tuple[int, int]) -> tuple[int, float]:
+def fit_prior(values: Map, variance: Map, expected: Map, padded: tuple[int, int]) -> tuple[int, float]:
     """The candidate, by index, and its strength under which the coarse map is most likely.
 
     Args:
         values: coarse map (y, x) without holes: a hole left at any one value would look like texture.
-        noise: variance of a point.
+        variance: (y, x) of its noise.
         expected: (candidate, frequency) spectrum of the coarse map for unit strength, over the half-plane of ``padded``
             as rfft2 orders it, flattened.
         padded: grid of that spectrum.
@@ -52,6 +52,7 @@ def fit_prior(values: Map, noise: float, expected: Map, padded: tuple[int, int])
     taper /= np.sqrt(np.sum(taper**2))
     centred = (values - np.sum(values * taper) / np.sum(taper)) * taper
     periodogram = np.abs(fft.rfft2(centred, padded).ravel()[1:]) ** 2
+    noise = float(np.sum(variance * taper**2))
     signal = expected[:, 1:]
     strength = np.maximum(np.median(periodogram / signal, axis=1), 1e-9 * periodogram.max() / signal.max(axis=1))
     for _ in range(_SCORING_STEPS):

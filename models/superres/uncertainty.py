@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, median_filter
 from models.superres.coarse import OUTLYING, CoarseMap
 from models.superres.prior import Map
 from models.superres.spectra import ScanSpectra
-from models.superres.wiener import LinearEstimate, cropped, heeded, on_fine_half, padded
+from models.superres.wiener import LinearEstimate, coarse_part, fine_part, heeded, on_fine_half, padded
 
 _LEVELS = 9  # of noise at which the posterior is computed; between them it is interpolated
 _ACTIVITY_WIDTH_PX = 1.0  # coarse pixels, Gaussian sigma
@@ -48,7 +48,7 @@ def posterior_sigma(result: LinearEstimate, coarse: CoarseMap, spectra: ScanSpec
     around = median_filter(heeded(coarse.variance, result.noise), 3, mode="reflect")
     posterior = _posterior(result, around)
     position = np.interp(np.log(around), np.log(posterior.levels), np.arange(_LEVELS))
-    surprise = _cropped_coarse(result.weights, spectra) ** 2 / _at(posterior.precision, position)
+    surprise = coarse_part(result.weights, spectra) ** 2 / _at(posterior.precision, position)
     activity = zoom(_activity(surprise, coarse), spectra.scale, order=1, mode="nearest", grid_mode=True)
     seen, unseen = (_fine(_at(part, position), spectra) for part in (posterior.seen, posterior.unseen))
     variance = seen + unseen * activity
@@ -81,11 +81,6 @@ def _fine(per_phase: Map, spectra: ScanSpectra) -> Map:
     return blocks.reshape(scale * rows, scale * points)
 
 
-def _cropped_coarse(values: Map, spectra: ScanSpectra) -> Map:
-    rows, points = (slice(spectra.pad, spectra.pad + n) for n in spectra.shape)
-    return values[rows, points]
-
-
 def _activity(surprise: Map, coarse: CoarseMap) -> Map:
     """(y, x) squared leave-one-out error over its expectation, smoothed over the measured points around."""
     weight = gaussian_filter(coarse.measured.astype(np.float64), _ACTIVITY_WIDTH_PX, mode="reflect")
@@ -116,4 +111,4 @@ def _let_through(excess: Map, result: LinearEstimate, spectra: ScanSpectra) -> M
     gain = on_fine_half(1 / (result.signal + result.noise), spectra)
     response = irfft2(result.strength * result.prior.cross * gain, spectra.fine)
     spread = rfft2(response**2) * on_fine_half(fft2(padded(excess, spectra)), spectra)
-    return np.maximum(cropped(irfft2(spread, spectra.fine), spectra), 0)
+    return np.maximum(fine_part(irfft2(spread, spectra.fine), spectra), 0)

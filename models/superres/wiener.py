@@ -1,7 +1,7 @@
 """The linear estimate of least mean-square error from one coarse map with uneven noise and missing points."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -17,8 +17,8 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 _QUIETEST = 0.25  # of the mean noise: less would only slow the solution down, for errors of the prior outweigh it there
 _TYPICAL = 0.95  # quantile of the variance; points far beyond it are used, but not to learn from
 _FAR = 9.0
-_TOLERANCE = 1e-3  # of the residual; below the noise of any map worth enhancing
-_MOST_STEPS = 400  # whole maps take 1 to 12, maps with large gaps at high counts up to 200
+_TOLERANCE = 1e-5  # of the residual, in units of the noise
+_MOST_STEPS = 200
 _NO_SIGNAL = 1e-4  # least signal per noise, so that a map of pure noise or of one value still has a prior
 
 
@@ -32,7 +32,7 @@ class LinearEstimate:
         signal: (y, x) spectrum of the padded coarse map without noise.
         noise: variance of a coarse point, mean over the map, its worst points set to the 95 % quantile.
         mean: of the coarse map.
-        weights: (y, x) over the padded coarse map; 0 where nothing was measured.
+        weights: (y, x) over the padded coarse map; they vanish where nothing was measured.
     """
 
     prior: PriorSpectra
@@ -46,14 +46,27 @@ class LinearEstimate:
 def estimate(coarse: CoarseMap, spectra: ScanSpectra) -> LinearEstimate:
     """Fit the prior, then solve (A P A^T + noise) weights = values - mean over the measured points.
 
-    Source: Kay, Fundamentals of Statistical Signal Processing I (1993), ch. 12 (LMMSE); preconditioned conjugate
-    gradients after Golub and Van Loan, Matrix Computations, ch. 11, with the even-noise solution as preconditioner.
+    The prior is fitted to the map with its holes filled, from the nearest points first and then, once, by what the
+    estimate itself predicts there.
+
+    Source: Kay, Fundamentals of Statistical Signal Processing I (1993), ch. 12 (LMMSE); conjugate gradients, split
+    preconditioned by the even-noise solution, after Golub and Van Loan, Matrix Computations, ch. 11.
     """
     typical = float(np.quantile(coarse.variance[coarse.measured], _TYPICAL))
-    noise = float(np.minimum(coarse.variance[coarse.measured], typical).mean())
     sound = coarse.measured & (coarse.variance <= _FAR * typical)
-    mean = float(coarse.values[sound].mean())
-    chosen, strength = fit_prior(filled_from_nearest(coarse.values, sound), noise, spectra.candidates, spectra.padded)
+    limited = replace(coarse, variance=np.where(sound, coarse.variance, np.minimum(coarse.variance, typical)))
+    result = _estimate_with(coarse, replace(limited, values=filled_from_nearest(coarse.values, sound)), spectra)
+    if sound.all():
+        return result
+    filled = np.where(sound, coarse.values, result.mean + _coarse_map(result, spectra))
+    return _estimate_with(coarse, replace(limited, values=filled), spectra)
+
+
+def _estimate_with(coarse: CoarseMap, whole: CoarseMap, spectra: ScanSpectra) -> LinearEstimate:
+    """The estimate from ``coarse`` under the prior of ``whole``, the same map without holes and outliers."""
+    noise = float(whole.variance[coarse.measured].mean())
+    mean = float(whole.values[coarse.measured].mean())
+    chosen, strength = fit_prior(whole.values, whole.variance, spectra.candidates, spectra.padded)
     prior = spectra.under(CANDIDATES[chosen])
     strength = max(strength, _NO_SIGNAL * noise / float(prior.coarse.mean()))
     signal = strength * prior.coarse
@@ -67,6 +80,12 @@ def estimate(coarse: CoarseMap, spectra: ScanSpectra) -> LinearEstimate:
     return LinearEstimate(prior, strength, signal, noise, mean, weights)
 
 
+def _coarse_map(result: LinearEstimate, spectra: ScanSpectra) -> Map:
+    """(y, x) what the scan would read of the estimate, less the mean."""
+    half = result.signal[:, : spectra.padded[1] // 2 + 1]
+    return coarse_part(irfft2(rfft2(result.weights) * half, spectra.padded), spectra)
+
+
 def heeded(variance: Map, noise: float) -> Map:
     """The variances that the estimate assumes, given their mean."""
     return np.maximum(variance, _QUIETEST * noise)
@@ -75,7 +94,7 @@ def heeded(variance: Map, noise: float) -> Map:
 def fine_map(result: LinearEstimate, spectra: ScanSpectra) -> Map:
     """(scale * y, scale * x), averages over fine pixels."""
     spectrum = on_fine_half(fft2(result.weights), spectra) * (result.strength * result.prior.cross)
-    return result.mean + cropped(irfft2(spectrum, spectra.fine), spectra)
+    return result.mean + fine_part(irfft2(spectrum, spectra.fine), spectra)
 
 
 def padded(values: NDArray[_Scalar], spectra: ScanSpectra) -> NDArray[_Scalar]:
@@ -84,8 +103,14 @@ def padded(values: NDArray[_Scalar], spectra: ScanSpectra) -> NDArray[_Scalar]:
     return np.pad(values, widths, mode="symmetric")
 
 
-def cropped(fine: Map, spectra: ScanSpectra) -> Map:
-    """The part of a padded fine map under the coarse map."""
+def coarse_part(values: Map, spectra: ScanSpectra) -> Map:
+    """A padded coarse map without its padding."""
+    rows, points = (slice(spectra.pad, spectra.pad + n) for n in spectra.shape)
+    return values[rows, points]
+
+
+def fine_part(fine: Map, spectra: ScanSpectra) -> Map:
+    """A padded fine map without its padding."""
     rows, columns = (slice(spectra.scale * spectra.pad, spectra.scale * (spectra.pad + n)) for n in spectra.shape)
     return fine[rows, columns]
 
@@ -97,32 +122,37 @@ def on_fine_half(spectrum: NDArray[_Scalar], spectra: ScanSpectra) -> NDArray[_S
 
 
 def _solved(signal: Map, noise: float, variance: Map, measured: NDArray[np.bool_], values: Map) -> Map:
-    """Preconditioned conjugate gradients on the measured points; one step where all noise is alike."""
+    """Weights for uneven noise and missing points: what even noise would give, corrected by conjugate gradients.
+
+    With T^2 = S / (1 + S / noise), S the signal's spectrum and W = 1 / variance, 0 where nothing was measured, the
+    symmetric system (1 + T (W - 1 / noise) T) z = T W values has eigenvalues between 0 and _QUIETEST^-1, all 1 for even
+    noise without holes. Its solution makes the signal T z and the weights T / S z.
+    """
     shape = values.shape
-    half = signal[:, : shape[1] // 2 + 1]
+    spectrum = signal[:, : shape[1] // 2 + 1]
+    root = np.sqrt(spectrum / (1 + spectrum / noise))
+    trust = np.where(measured, 1 / variance, 0)
 
-    def covariance_times(w: Map) -> Map:
-        return np.where(measured, irfft2(rfft2(w) * half, shape) + variance * w, 0)
+    def filtered(z: Map) -> Map:
+        return np.asarray(irfft2(rfft2(z) * root, shape))
 
-    def preconditioned(r: Map) -> Map:
-        return np.where(measured, irfft2(rfft2(r) / (half + noise), shape), 0)
+    z = _conjugate_gradients(lambda z: z + filtered((trust - 1 / noise) * filtered(z)), filtered(trust * values))
+    whitening = np.divide(root, spectrum, out=np.zeros_like(root), where=spectrum > 0)
+    return np.asarray(irfft2(rfft2(z) * whitening, shape))
 
-    return _conjugate_gradients(covariance_times, preconditioned, np.where(measured, values, 0))
 
-
-def _conjugate_gradients(operator: Callable[[Map], Map], preconditioner: Callable[[Map], Map], target: Map) -> Map:
+def _conjugate_gradients(operator: Callable[[Map], Map], target: Map) -> Map:
     solution = np.zeros_like(target)
-    residual, goal = target, _TOLERANCE * np.linalg.norm(target)
-    direction = step_from = preconditioner(residual)
-    energy = np.vdot(residual, step_from)
+    residual = direction = target
+    energy = np.vdot(residual, residual)
+    goal = _TOLERANCE**2 * energy
     for _ in range(_MOST_STEPS):
-        if np.linalg.norm(residual) <= goal:
+        if energy <= goal:
             break
         image = operator(direction)
         length = energy / np.vdot(direction, image)
         solution = solution + length * direction
         residual = residual - length * image
-        step_from = preconditioner(residual)
-        energy, previous = np.vdot(residual, step_from), energy
-        direction = step_from + energy / previous * direction
+        energy, previous = np.vdot(residual, residual), energy
+        direction = residual + energy / previous * direction
     return solution

@@ -18,8 +18,8 @@ from plans.devices.timing import BeamlineTiming
 from plans.devices.xrf_detector import XrfSpectrometer
 
 RING_CURRENT_MA = 400.0
-FLUX_HZ = 1.0e8
-"""In the focus of a zone plate at a nanoprobe; of the cathode it gives up to some 1500 counts a point in 30 ms."""
+FLUX_HZ = 5.0e8
+"""In the focus of a zone plate at a nanoprobe; of the cathode it gives up to some 8000 counts a point in 30 ms."""
 PHOTONS_PER_I0_COUNT = 100.0
 
 

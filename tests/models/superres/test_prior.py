@@ -16,6 +16,6 @@ def test_fit_finds_exponent_and_strength_of_a_gaussian_specimen(probe: Probe, tr
     white = rfft2(rng.normal(size=spectra.padded))
     signal = irfft2(white * np.sqrt(strength * coarse[:, :half]), spectra.padded)[:96, :80]
     values = signal + rng.normal(size=signal.shape)
-    found, power = fit_prior(values, 1.0, spectra.candidates, spectra.padded)
+    found, power = fit_prior(values, np.ones(values.shape), spectra.candidates, spectra.padded)
     assert CANDIDATES[found].exponent == pytest.approx(CANDIDATES[true].exponent, abs=0.26)
     assert power == pytest.approx(strength, rel=0.3)  # both at a period of 100 nm, whatever the shape

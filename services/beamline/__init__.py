@@ -1,0 +1,1 @@
+"""The RunEngine with its devices, writing into Tiled."""

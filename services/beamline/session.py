@@ -1,0 +1,45 @@
+"""A RunEngine with the simulated beamline, writing every document into Tiled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bluesky import RunEngine
+
+from plans.devices.beamline import Beamline, make_beamline
+from plans.flyscan import flyscan_projection
+from plans.tomography import bind, coarse_flyscan_tomo
+from services.catalog.client import Catalog, connect
+from services.catalog.writer import newest_scan_id, run_writer
+from services.settings import Settings
+
+
+@dataclass(frozen=True)
+class BeamlineSession:
+    """What a person at the beamline works with."""
+
+    RE: RunEngine
+    beamline: Beamline
+    catalog: Catalog
+    plans: dict[str, Callable[..., Any]]
+    """Plans by name, with the beamline already in them."""
+
+
+def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSession:
+    """Connect devices, RunEngine and catalogue.
+
+    The detectors' files go to ``<folder>/raw``: Tiled must see the same absolute path.
+    """
+    folder = settings.folder.resolve()
+    catalog = connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value())
+    beamline = make_beamline(
+        folder / "raw",
+        specimen=settings.beamline.specimen,
+        seed=settings.beamline.seed,
+        time_scale=settings.beamline.time_scale,
+    )
+    RE = RunEngine({"beamline_id": "subprobe-twin"}, **run_engine_options)
+    RE.md["scan_id"] = newest_scan_id(catalog)
+    RE.subscribe(run_writer(catalog, folder / "backup"))
+    plans = {plan.__name__: bind(plan, beamline) for plan in (coarse_flyscan_tomo, flyscan_projection)}
+    return BeamlineSession(RE, beamline, catalog, plans)

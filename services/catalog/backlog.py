@@ -1,0 +1,72 @@
+"""What waits to be processed, from the catalogue alone: finished runs that no record settles and nobody rejected."""
+
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from services.catalog.angle_records import AngleRecord, read_records, record_key
+from services.catalog.client import Catalog, catalog_errors, ensure_container, merge_metadata
+from services.catalog.runs import FinishedRun, finished_projections
+from services.catalog.series_layout import find_series_container
+
+REJECTED = "rejected"
+
+
+class Backlog:
+    """One look at the catalogue; it remembers what it read of each series, so make a new one for a new look."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._records: dict[str, dict[str, AngleRecord]] = {}
+
+    def waiting(self) -> Iterator[FinishedRun]:
+        """Every run that waits, the newest first."""
+        return (run for run in finished_projections(self._catalog) if not self.is_settled(run))
+
+    def is_settled(self, run: FinishedRun) -> bool:
+        """Whether a run is processed, was replaced by a later one, or was rejected."""
+        record = self._records_of(run.series_uid).get(_record_key(run))
+        done = record is not None and record.settles(run.run_uid, run.start_time)
+        return done or run.run_uid in self._rejected
+
+    @cached_property
+    def _rejected(self) -> dict[str, str]:
+        return rejected_runs(self._catalog)
+
+    def _records_of(self, series_uid: str) -> dict[str, AngleRecord]:
+        if series_uid not in self._records:
+            with catalog_errors(f"reading what is done of series {series_uid}"):
+                container = find_series_container(self._catalog, series_uid)
+                self._records[series_uid] = {} if container is None else read_records(container)
+        return self._records[series_uid]
+
+
+def reject_run(catalog: Catalog, run_uid: str, reason: str) -> None:
+    """Remember at ``/processed/rejected/<run uid>`` that a run cannot be processed.
+
+    Delete that node to have it tried again.
+    """
+    with catalog_errors(f"rejecting run {run_uid}"):
+        rejected = ensure_container(catalog.processed, REJECTED)
+        node = ensure_container(rejected, run_uid, {"run_uid": run_uid, "reason": reason, "at": time.time()})
+        if node.metadata["reason"] != reason:
+            merge_metadata(node, {"reason": reason})
+
+
+def rejected_runs(catalog: Catalog) -> dict[str, str]:
+    """Reasons by run uid of the runs that were rejected."""
+    with catalog_errors("listing rejected runs"):
+        try:
+            rejected = catalog.processed[REJECTED]
+        except KeyError:
+            return {}
+        return {run_uid: str(node.metadata.get("reason", "")) for run_uid, node in rejected.items()}
+
+
+def _record_key(run: FinishedRun) -> Any:
+    """Key of a run's record, or None where its start document does not say: reading it will reject it."""
+    try:
+        return record_key(int(run.start["angle_index"]), str(run.start["purpose"]))
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,164 @@
+"""The way into the catalogue: one connection, its three trees, and errors that say what to do."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from tiled.client import from_uri
+from tiled.structures.core import Spec
+from tiled.utils import patch_mimetypes
+
+from services.catalog.records import CatalogError, CatalogUnreachableError, NotFoundError
+
+_PROBE_TIMEOUT_S = 5.0
+_UNREACHABLE_STATUS = frozenset({429, 502, 503, 504})
+
+_TREES: dict[str, list[Spec]] = {
+    # This spec makes raw[scan_id], raw[-1] and raw["ab12c"] work; on the root it would break root["processed"].
+    "raw": [Spec("CatalogOfBlueskyRuns", version="3.0")],
+    "processed": [],
+    "probes": [],
+}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A connection to Tiled.
+
+    The trees are Tiled containers and stay inside `services.catalog`: everyone else sees records.
+    """
+
+    uri: str
+    """Root of the server, without path or key."""
+    api_key: str = field(repr=False)
+    root: Any = field(repr=False)
+    raw: Any = field(repr=False)
+    processed: Any = field(repr=False)
+    probes: Any = field(repr=False)
+
+    def close(self) -> None:
+        """Close its network connections."""
+        self.root.context.http_client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(uri: str, api_key: str) -> Catalog:
+    """Connect, creating ``/raw``, ``/processed`` and ``/probes`` where they are absent.
+
+    Raises:
+        CatalogUnreachableError: nobody answers at ``uri``.
+        CatalogError: the server refuses the key, or it lacks the right to create what is missing.
+    """
+    base_uri = _base_uri(uri)
+    _check_access(base_uri, api_key)
+    with catalog_errors(f"connecting to {base_uri}"):
+        root = from_uri(base_uri, api_key=api_key)
+        trees = dict(root.items())
+        trees |= {key: ensure_container(root, key, specs=specs) for key, specs in _TREES.items() if key not in trees}
+    return Catalog(base_uri, api_key, root, trees["raw"], trees["processed"], trees["probes"])
+
+
+def wait_for_tiled(uri: str, timeout_s: float) -> None:
+    """Return as soon as the server answers.
+
+    Raises:
+        CatalogUnreachableError: it did not within ``timeout_s``.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not is_answering(uri):
+        if time.monotonic() >= deadline:
+            raise _unreachable(_base_uri(uri))
+        time.sleep(0.1)
+
+
+def is_answering(uri: str) -> bool:
+    """Whether a Tiled server is ready at ``uri``; one short request, no retries."""
+    try:
+        return httpx.get(f"{_base_uri(uri)}/healthz", timeout=_PROBE_TIMEOUT_S).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def ensure_container(
+    parent: Any, key: str, metadata: Mapping[str, Any] | None = None, specs: list[Spec] | None = None
+) -> Any:
+    """The child container of that key, created if absent; of several creators at once one creates and all get it."""
+    created = create_container(parent, key, metadata, specs)
+    return parent[key] if created is None else created
+
+
+def create_container(
+    parent: Any, key: str, metadata: Mapping[str, Any] | None = None, specs: list[Spec] | None = None
+) -> Any | None:
+    """A new child container, or None where the key was taken: the atomic claim among several workers."""
+    with unless_taken():
+        return parent.create_container(key, metadata=dict(metadata or {}), specs=specs)
+    return None
+
+
+def merge_metadata(node: Any, changes: Mapping[str, Any]) -> None:
+    """Set some keys of a node's metadata, the others stay as the server has them; None deletes one. No revision."""
+    node.patch_metadata(metadata_patch=dict(changes), content_type=patch_mimetypes.MERGE_PATCH, drop_revision=True)
+
+
+@contextmanager
+def unless_taken() -> Iterator[None]:
+    """Leave the block quietly where Tiled says that the key to be created exists."""
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.CONFLICT:
+            raise
+
+
+@contextmanager
+def catalog_errors(doing: str) -> Iterator[None]:
+    """Turn what the HTTP client raises while ``doing`` something into the catalogue's own errors, without the key."""
+    try:
+        yield
+    except CatalogError:
+        raise
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        if status in _UNREACHABLE_STATUS:
+            raise CatalogUnreachableError(f"{doing}: Tiled answered {status}, it is overloaded or starting") from error
+        if status == httpx.codes.NOT_FOUND:
+            raise NotFoundError(f"{doing}: Tiled has no such node") from error
+        raise CatalogError(f"{doing}: Tiled answered {status} {error.response.reason_phrase}") from error
+    except httpx.TransportError as error:
+        raise CatalogUnreachableError(f"{doing}: Tiled does not answer ({type(error).__name__})") from error
+
+
+def _check_access(base_uri: str, api_key: str) -> None:
+    headers = {"Authorization": f"Apikey {api_key}"} if api_key else {}
+    try:
+        # Asked directly: Tiled's own client would retry an absent server for 45 s.
+        response = httpx.get(f"{base_uri}/api/v1/metadata/", headers=headers, timeout=_PROBE_TIMEOUT_S)
+    except httpx.HTTPError as error:
+        raise _unreachable(base_uri) from error
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        given = "the API key it was given" if api_key else "to be entered without an API key"
+        raise CatalogError(f"Tiled at {base_uri} refuses {given}: set SUBPROBE_TILED__API_KEY to a key of this server")
+    if not response.is_success:
+        raise CatalogUnreachableError(f"Tiled at {base_uri} answered {response.status_code}: see the server's log")
+
+
+def _base_uri(uri: str) -> str:
+    parts = urlsplit(uri)
+    path = parts.path.split("/api/v1")[0].rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _unreachable(base_uri: str) -> CatalogUnreachableError:
+    return CatalogUnreachableError(
+        f"no Tiled server answers at {base_uri}: start one (`subprobe up`) or set SUBPROBE_TILED__URI"
+    )

@@ -1,0 +1,170 @@
+"""Probes in ``/probes``: the focus that the enhancer deconvolves, viewable in a browser and readable without loss."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.physics.probe import Probe
+from services.catalog.client import Catalog, catalog_errors, ensure_container, merge_metadata, unless_taken
+from services.catalog.provenance import software_versions
+from services.catalog.records import CatalogError, NotFoundError
+
+ENERGY_TOLERANCE = 0.01
+"""Relative: the focus of diffractive optics changes with energy, by less than its own error within one per cent."""
+
+
+@dataclass(frozen=True)
+class ProbeRecord:
+    """A stored probe without its wavefield."""
+
+    key: str
+    digest: str
+    """Of the content: another probe under the same key has another one."""
+    energy_kev: float
+    imported_at: float
+    """Seconds since the epoch."""
+    metadata: dict[str, Any]
+
+
+def import_probe(catalog: Catalog, probe: Probe, key: str, lineage: Mapping[str, Any] | None = None) -> None:
+    """Store a probe as ``/probes/<key>``; storing the same one again changes nothing.
+
+    Amplitude and phase stand apart, as float32, since the web client shows complex numbers as garbage.
+
+    Args:
+        catalog: where.
+        probe: what.
+        key: name in the catalogue: letters, digits, ``-`` and ``_``.
+        lineage: where it comes from, for example the run and the parameters of a ptychographic reconstruction.
+
+    Raises:
+        CatalogError: the key is taken by another probe, or cannot be a key.
+    """
+    if not _is_key(key):
+        raise CatalogError(f"probe key is {key!r}: use letters, digits, '-' and '_'")
+    amplitude, phase = _polar(probe.modes)
+    stored = _probe(amplitude, phase, probe.pixel_size_nm, probe.energy_kev, probe.description)
+    metadata = {
+        "digest": stored.digest,
+        "source_digest": probe.digest,
+        "pixel_size_nm": probe.pixel_size_nm,
+        "energy_kev": probe.energy_kev,
+        "description": probe.description,
+        "fwhm_nm": [float(width) for width in probe.fwhm_nm()],
+        "lineage": dict(lineage or {}),
+        "software": software_versions(),
+        "imported_at": time.time(),
+        "state": "writing",
+    }
+    with catalog_errors(f"storing probe {key}"):
+        node = ensure_container(catalog.probes, key, metadata)
+        if node.metadata["digest"] != stored.digest:
+            raise CatalogError(f"probe {key} exists in /probes and is another one: choose another key")
+        if node.metadata["state"] == "complete":
+            return
+        planes = {"amplitude": amplitude, "phase": phase, "kernel": stored.intensity()}
+        for name, plane in planes.items():
+            with unless_taken():
+                node.write_array(plane, key=name, dims=("mode", "y", "x")[-plane.ndim :])
+                continue
+            node[name].write(plane)
+        merge_metadata(node, {"state": "complete"})
+
+
+def read_probe(catalog: Catalog, key: str) -> Probe:
+    """Read a probe back.
+
+    Raises:
+        NotFoundError: there is none of that key.
+    """
+    with catalog_errors(f"reading probe {key}"):
+        try:
+            node = catalog.probes[key] if _is_key(key) else None
+        except KeyError:
+            node = None
+        if node is None or node.metadata["state"] != "complete":
+            raise NotFoundError(f"no probe {key!r} in /probes: store one with `subprobe probe import --key NAME FILE`")
+        metadata = node.metadata
+        return _probe(
+            node["amplitude"].read(),
+            node["phase"].read(),
+            float(metadata["pixel_size_nm"]),
+            float(metadata["energy_kev"]),
+            str(metadata["description"]),
+        )
+
+
+def fitting_probe(
+    catalog: Catalog, energy_kev: float, key: str | None = None, before: float | None = None
+) -> tuple[str, Probe]:
+    """The probe to use for a scan with its key: see `choose_probe`."""
+    chosen = choose_probe(catalog, energy_kev, key, before)
+    return chosen.key, read_probe(catalog, chosen.key)
+
+
+def choose_probe(
+    catalog: Catalog, energy_kev: float, key: str | None = None, before: float | None = None
+) -> ProbeRecord:
+    """Which stored probe to use for a scan: the one of that key, else by energy. Reads metadata only.
+
+    Args:
+        catalog: where.
+        energy_kev: of the scan; probes within one per cent fit.
+        key: of the probe the scan names, if it does.
+        before: start of the scan in seconds since the epoch. The newest probe imported by then is taken, so that
+            doing a projection again gives the same result; where there is none, the oldest one imported later. None
+            takes the newest of all.
+
+    Raises:
+        NotFoundError: none fits; the message says what is needed and how to store it.
+    """
+    fitting = f"for {energy_kev:g} keV (within {ENERGY_TOLERANCE:.0%})"
+    usable = sorted(
+        (
+            probe
+            for probe in list_probes(catalog)
+            if key in (None, probe.key) and abs(probe.energy_kev - energy_kev) <= ENERGY_TOLERANCE * energy_kev
+        ),
+        key=lambda probe: probe.imported_at,
+    )
+    if not usable:
+        wanted = f"no probe {fitting}" if key is None else f"no probe {key!r} {fitting}"
+        raise NotFoundError(f"{wanted} in /probes: store one with `subprobe probe import --key NAME FILE`")
+    known_then = [probe for probe in usable if before is None or probe.imported_at <= before]
+    return known_then[-1] if known_then else usable[0]
+
+
+def list_probes(catalog: Catalog) -> list[ProbeRecord]:
+    """Every stored probe."""
+    with catalog_errors("listing probes"):
+        stored = {key: dict(node.metadata) for key, node in catalog.probes.items()}
+    return [
+        ProbeRecord(key, str(found["digest"]), float(found["energy_kev"]), float(found["imported_at"]), found)
+        for key, found in stored.items()
+        if found.get("state") == "complete"
+    ]
+
+
+def _is_key(key: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]+", key) is not None
+
+
+def _polar(modes: NDArray[np.complex64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.abs(modes).astype(np.float32), np.angle(modes).astype(np.float32)
+
+
+def _probe(
+    amplitude: NDArray[np.float32],
+    phase: NDArray[np.float32],
+    pixel_size_nm: float,
+    energy_kev: float,
+    description: str,
+) -> Probe:
+    # In double precision, so that the same stored numbers give the same probe, and digest, on every machine.
+    modes = amplitude.astype(np.float64) * np.exp(1j * phase.astype(np.float64))
+    return Probe(modes.astype(np.complex64), pixel_size_nm, energy_kev, description)

@@ -1,0 +1,217 @@
+"""Finished projections as they come, none lost and none twice.
+
+The stream only wakes us: Tiled's in-memory stream forgets, and a restarted server begins again. The catalogue is the
+truth. So the feed connects first, then lists what waits, and lists again every so often and after every new
+connection. Tiled's own `Subscription` is not used: it hangs for ever where the handshake fails, holds callbacks
+weakly, and swallows their errors; its messages are few and plain.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import msgpack
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import ClientConnection, connect
+
+from models.run_schema import PROJECTION_SPEC
+from services.catalog.backlog import Backlog
+from services.catalog.client import Catalog, is_answering
+from services.catalog.records import CatalogError
+from services.catalog.runs import FinishedRun, finished_projections
+
+log = logging.getLogger(__name__)
+
+_CONNECT_TIMEOUT_S = 10.0
+_RECEIVE_TIMEOUT_S = 0.5
+_LARGEST_MESSAGE = 64 * 2**20
+_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_WHOLE_SWEEP_EVERY = 30
+_SETTLED_IN_A_ROW = 100
+
+
+class ProjectionFeed:
+    """Hands out projections that wait to be processed, live ones before the backlog.
+
+    A run handed out is not handed out again until `release` gives it back; after `settle` it comes again only where
+    the catalogue takes back that it is done. Use it as a context manager: a thread of its own listens and sweeps
+    until the block is left.
+
+    Args:
+        catalog: to watch.
+        sweep_s: the catalogue is listed that often for what the stream did not tell.
+    """
+
+    def __init__(self, catalog: Catalog, sweep_s: float) -> None:
+        self._catalog = catalog
+        self._sweep_s = sweep_s
+        self._changed = threading.Condition()
+        self._live: OrderedDict[str, FinishedRun] = OrderedDict()
+        self._backlog: OrderedDict[str, FinishedRun] = OrderedDict()
+        self._taken: set[str] = set()
+        self._settled: set[str] = set()
+        self._parked: set[str] = set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="projection-feed", daemon=True)
+        self._n_sweeps = 0
+        self._swept_at = -math.inf
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening; whoever waits in `next` gets None."""
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def n_waiting(self) -> int:
+        """Projections offered and not yet handed out."""
+        with self._changed:
+            return len(self._live) + len(self._backlog)
+
+    def next(self, timeout_s: float) -> FinishedRun | None:
+        """The next projection, or None where none came in time or the feed was closed."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while not (self._live or self._backlog) and not self._closing.is_set():
+                if not self._changed.wait(deadline - time.monotonic()):
+                    return None
+            if self._closing.is_set():
+                return None
+            run_uid, run = (self._live or self._backlog).popitem(last=False)
+            self._taken.add(run_uid)
+            return run
+
+    def settle(self, run_uid: str) -> None:
+        """This projection is dealt with, and the catalogue says so."""
+        with self._changed:
+            self._taken.discard(run_uid)
+            self._settled.add(run_uid)
+
+    def park(self, run_uid: str) -> None:
+        """This projection fails again and again: this feed offers it no more, whatever the catalogue says."""
+        self._parked.add(run_uid)
+        self.settle(run_uid)
+
+    def release(self, run_uid: str) -> None:
+        """This projection could not be dealt with now: a later sweep offers it again."""
+        with self._changed:
+            self._taken.discard(run_uid)
+
+    def _is_offered(self, run_uid: str) -> bool:
+        with self._changed:
+            return run_uid in self._taken or run_uid in self._live or run_uid in self._backlog
+
+    def _offer(self, run: FinishedRun, live: bool) -> None:
+        with self._changed:
+            if run.run_uid in self._taken or run.run_uid in self._live or (run.run_uid in self._backlog and not live):
+                return
+            self._backlog.pop(run.run_uid, None)
+            (self._live if live else self._backlog)[run.run_uid] = run
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        failures = 0
+        while not self._closing.is_set():
+            try:
+                with self._connection() as connection:
+                    if failures:
+                        log.info("the stream from Tiled is back")
+                    failures = 0
+                    self._listen(connection)
+            except (OSError, InvalidHandshake, ConnectionClosed, CatalogError) as error:
+                log.log(
+                    logging.DEBUG if failures else logging.WARNING,
+                    "no stream from Tiled, trying again: %s",
+                    _told(error),
+                )
+                self._sweep_without_stream()
+                self._closing.wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                failures += 1
+            except Exception:
+                log.exception("the projection feed stumbled; it goes on")
+                self._closing.wait(_BACKOFF_S[-1])
+
+    def _connection(self) -> ClientConnection:
+        parts = urlsplit(self._catalog.uri)
+        scheme = "wss" if parts.scheme == "https" else "ws"
+        address = urlunsplit(
+            (scheme, parts.netloc, f"{parts.path}/api/v1/stream/single/raw", "envelope_format=msgpack", "")
+        )
+        key = {"Authorization": f"Apikey {self._catalog.api_key}"} if self._catalog.api_key else {}
+        return connect(address, additional_headers=key, open_timeout=_CONNECT_TIMEOUT_S, max_size=_LARGEST_MESSAGE)
+
+    def _listen(self, connection: ClientConnection) -> None:
+        self._sweep(whole=True)
+        while not self._closing.is_set():
+            if time.monotonic() - self._swept_at >= self._sweep_s:
+                self._sweep(whole=self._n_sweeps % _WHOLE_SWEEP_EVERY == 0)
+            with suppress(TimeoutError):
+                self._take_in(connection.recv(timeout=min(_RECEIVE_TIMEOUT_S, self._sweep_s)))
+
+    def _take_in(self, message: str | bytes) -> None:
+        update: dict[str, Any] = msgpack.unpackb(message) if isinstance(message, bytes) else {}
+        if update.get("type") != "container-child-metadata-updated":
+            return
+        run = FinishedRun.from_metadata(update["key"], update["metadata"])
+        if PROJECTION_SPEC not in [spec["name"] for spec in update["specs"]] or not run.exit_status:
+            return
+        if run.run_uid in self._settled:
+            return
+        if run.is_success:
+            self._offer(run, live=True)
+        else:
+            log.warning("run %s of series %s ended with %r: skipped", run.run_uid, run.series_uid, run.exit_status)
+
+    def _sweep(self, whole: bool) -> None:
+        """Offer what waits, the oldest first.
+
+        A sweep that is not whole trusts what is known to be settled, and ends where many of the newest runs in a row
+        held nothing new.
+        """
+        backlog = Backlog(self._catalog)
+        waiting: list[FinishedRun] = []
+        nothing_new = 0
+        for run in finished_projections(self._catalog):
+            if self._is_offered(run.run_uid):
+                nothing_new += 1
+            elif run.run_uid in self._parked or (run.run_uid in self._settled and not whole) or backlog.is_settled(run):
+                self._settled.add(run.run_uid)
+                nothing_new += 1
+            else:
+                waiting.append(run)
+                nothing_new = 0
+            if nothing_new >= _SETTLED_IN_A_ROW and not whole:
+                break
+        for run in reversed(waiting):
+            self._offer(run, live=False)
+        self._n_sweeps += 1
+        self._swept_at = time.monotonic()
+
+    def _sweep_without_stream(self) -> None:
+        if not is_answering(self._catalog.uri):
+            return
+        try:
+            self._sweep(whole=self._n_sweeps % _WHOLE_SWEEP_EVERY == 0)
+        except CatalogError as error:
+            log.warning("could not list what waits: %s", error)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,251 @@
+"""The `subprobe` command."""
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from services.errors import SubprobeError
+from services.logs import configure_logging
+from services.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+# Rooms are imported inside the commands: bluesky, tiled and torch take seconds, and `--help` must not.
+app = typer.Typer(
+    name="subprobe",
+    help="Fine x-ray fluorescence tomograms from coarse fly-scans of a nanoprobe, live, with honest uncertainty.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+probe_app = typer.Typer(
+    help="Probes in the catalogue: the worker enhances with the newest that fits.", no_args_is_help=True
+)
+app.add_typer(probe_app, name="probe")
+console = Console()
+error_console = Console(stderr=True)
+
+FolderOption = Annotated[Path | None, typer.Option("--folder", "-f", help="Folder of the stack: data, logs, key.")]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every command gets from the options before it."""
+
+    config: Path | None
+    log_level: str
+
+    def settings(self, overrides: dict[str, Any] | None = None) -> Settings:
+        """Settings with this command's own options on top; options not given do not count."""
+        return load_settings(self.config, _without_none(overrides or {}))
+
+
+@app.callback()
+def common_options(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML settings file.")] = None,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Settings come from the command line, then SUBPROBE_* variables, then the YAML file, then defaults."""
+    context.obj = Context(config, log_level)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    folder: FolderOption = None,
+    tiled_port: Annotated[int, typer.Option(help="Port of the Tiled server.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port of the reconstruction service.")] = 8001,
+) -> None:
+    """Start Tiled, the worker and the reconstruction service on this machine; Ctrl-C stops them."""
+    from services.stack.embedded import EmbeddedStack
+
+    overrides = {
+        "folder": folder,
+        "tiled": {"uri": f"http://127.0.0.1:{tiled_port}"},
+        "reconstruction": {"port": port},
+    }
+    configure_logging(context.obj.log_level)
+    with _ended_by_signals(0), EmbeddedStack(context.obj.settings(overrides)) as stack:
+        console.print(f"\n[bold green]subprobe is up[/], its data in {stack.folder.root}")
+        console.print(f"  Tiled web client        {stack.browse_url}", soft_wrap=True)
+        console.print(f"  Reconstruction service  {stack.service_uri}/#key={stack.api_key}", soft_wrap=True)
+        console.print(f"  REST documentation      {stack.service_uri}/docs")
+        console.print(f"  In another terminal     subprobe shell --folder {stack.folder.root}", soft_wrap=True)
+        console.print("Ctrl-C stops everything.\n")
+        stack.watch()
+
+
+@app.command()
+def down(context: typer.Context, folder: FolderOption = None) -> None:
+    """End the stack of a folder from another terminal, or what a killed one left behind."""
+    from services.stack.embedded import end_stack
+    from services.stack.folder import StackFolder
+
+    root = context.obj.settings({"folder": folder}).folder.resolve()
+    ended = end_stack(StackFolder(root))
+    names = ", ".join(f"{name} (pid {pid})" for name, pid in ended.items())
+    console.print(f"ended {names}" if ended else f"nothing runs in {root}")
+
+
+@app.command()
+def status(context: typer.Context, folder: FolderOption = None) -> None:
+    """What runs, what waits, and what went wrong last. Exit code 1 when something is down."""
+    from services.stack.status import print_status
+
+    configure_logging("WARNING")
+    healthy = print_status(_stack_settings(context, folder), console)
+    raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def worker(
+    context: typer.Context, name: Annotated[str | None, typer.Option(help="Name in status and logs.")] = None
+) -> None:
+    """Run an inference worker: each finished projection is fitted, enhanced and written back, for ever."""
+    from services.inference.worker import main as run_worker
+
+    configure_logging(context.obj.log_level)
+    run_worker(context.obj.settings({"worker": {"name": name}}))
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Run the reconstruction service."""
+    from services.reconstruction.app import main as run_service
+
+    configure_logging(context.obj.log_level)
+    run_service(context.obj.settings())
+
+
+@app.command()
+def shell(context: typer.Context, folder: FolderOption = None) -> None:
+    """IPython with RE, the simulated beamline, the plans and the catalogue."""
+    from services.beamline.shell import open_shell
+
+    configure_logging("WARNING")
+    open_shell(_stack_settings(context, folder))
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Option("--folder", "-f", help="Emptied first if a demo made it.")] = Path(
+        "demo-data"
+    ),
+    angles: Annotated[int, typer.Option(min=8, max=360, help="Projections over 180 degrees.")] = 36,
+    keep: Annotated[bool, typer.Option(help="Keep everything running at the end, until Ctrl-C.")] = False,
+) -> None:
+    """The whole chain in a few minutes: scan, live enhancement, tomogram, and how far to trust it."""
+    from services.stack.demo import run_demo
+
+    with _ended_by_signals(130):
+        run_demo(context.obj.settings({"folder": folder}), angles, keep, console)
+
+
+@app.command()
+def reconstruct(
+    context: typer.Context,
+    series: Annotated[str, typer.Argument(help="Key or uid of the series in /processed.")],
+    folder: FolderOption = None,
+    element: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all.")] = None,
+    source: Annotated[str, typer.Option(help="enhanced or fitted maps.")] = "enhanced",
+    centre: Annotated[str, typer.Option(help="'auto', or the rotation centre in pixels from the left edge.")] = "auto",
+    allow_incomplete: Annotated[bool, typer.Option(help="Also with angles missing.")] = False,
+) -> None:
+    """Ask the reconstruction service for a volume and follow it to the end."""
+    from services.stack.jobs import follow_job, submit_job
+
+    settings = _stack_settings(context, folder)
+    request = {
+        "series": series,
+        "source": source,
+        "centre": centre if centre == "auto" else _number("centre", centre),
+        "allow_incomplete": allow_incomplete,
+    } | ({"elements": element} if element else {})
+    job = submit_job(settings, request)
+    job = follow_job(settings, job["id"], console)
+    if job["state"] != "succeeded":
+        raise typer.BadParameter(f"job {job['id']} {job['state']}: {job.get('error') or job.get('message')}")
+    console.print(f"volume at [bold]{job['result']['path']}[/] in Tiled")
+
+
+@probe_app.command("import")
+def probe_import(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Probe as .npz: modes, pixel_size_nm, energy_kev.", exists=True)],
+    key: Annotated[str | None, typer.Option(help="Name in /probes; default: the file's name.")] = None,
+    folder: FolderOption = None,
+) -> None:
+    """Put a probe into the catalogue."""
+    from models.physics.probe import load_probe
+    from services.catalog.client import connect
+    from services.catalog.probes import import_probe
+
+    settings = _stack_settings(context, folder)
+    probe = load_probe(file)
+    name = key or file.stem
+    import_probe(connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()), probe, name)
+    height_nm, width_nm = probe.fwhm_nm()
+    console.print(f"probe [bold]{name}[/]: {height_nm:.1f} x {width_nm:.1f} nm FWHM at {probe.energy_kev:g} keV")
+
+
+def _stack_settings(context: typer.Context, folder: Path | None) -> Settings:
+    """Settings of a client of a running stack: address and key come from its folder unless they are given."""
+    from services.stack.address import with_stack_address
+
+    settings: Settings = context.obj.settings({"folder": folder})
+    return with_stack_address(settings)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--{name} is {text!r}: pass 'auto' or a number of pixels") from error
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    nested = {key: _without_none(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {key: value for key, value in nested.items() if value not in (None, {})}
+
+
+@contextmanager
+def _ended_by_signals(exit_code: int) -> Iterator[None]:
+    """SIGTERM ends like Ctrl-C: through every context manager, so that no child is left."""
+
+    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        error_console.print("stopped")
+        raise typer.Exit(exit_code) from stop
+
+
+def main() -> None:
+    """Run the command; errors of the user's making end in one line, never in a traceback."""
+    try:
+        app()
+    except ValidationError as error:
+        for problem in error.errors():
+            place = ".".join(str(part) for part in problem["loc"])
+            error_console.print(f"[red]setting {place}:[/] {problem['msg']}", highlight=False)
+        sys.exit(2)
+    except (SubprobeError, ValueError, FileNotFoundError) as error:
+        log.debug("traceback of the error below", exc_info=True)
+        error_console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)

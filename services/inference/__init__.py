@@ -1,0 +1,1 @@
+"""The worker that turns each finished projection into enhanced maps."""

@@ -1,0 +1,95 @@
+"""One projection, pure: spectra to element maps, element maps to fine maps, and numbers that say how good they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.physics.probe import Probe
+from models.run_schema import ProjectionStart, XrfDetector
+from models.superres.enhance import EnhancedMaps, Enhancer
+from models.xrf.fit import MapFit
+from models.xrf.maps import ElementMaps
+from services.catalog.records import MalformedRunError, RawProjection
+
+
+@dataclass(frozen=True)
+class ProjectionQuality:
+    """What is worth knowing of a projection at a glance; medians and means over measured points, by element."""
+
+    measured_points: int
+    masked_points: int
+    """Points of the raster without a usable measurement: not reached, or with a failed monitor or detector."""
+    mean_ug_cm2: dict[str, float]
+    fitted_sigma_ug_cm2: dict[str, float]
+    enhanced_sigma_ug_cm2: dict[str, float]
+    consistency: dict[str, float]
+    """About 1 or below where the fine maps explain the measurement."""
+
+
+def check_can_be_fitted(start: ProjectionStart) -> None:
+    """Make sure of what `fit_projection` needs, before anything is made for a projection.
+
+    Raises:
+        MalformedRunError: the elements asked for cannot be fitted with this detector at this energy.
+    """
+    _map_fit(start.elements, start.detector, start.energy_kev)
+
+
+def fit_projection(raw: RawProjection) -> ElementMaps:
+    """Fit the spectra of one projection; rows that a scan cut short did not reach are NaN and masked.
+
+    Raises:
+        MalformedRunError: the elements asked for cannot be fitted with this detector at this energy.
+    """
+    start = raw.start
+    return _map_fit(start.elements, start.detector, start.energy_kev).fit(
+        raw.spectra,
+        live_time_s=raw.live_time_s,
+        real_time_s=raw.real_time_s,
+        i0=raw.i0,
+        i0_nominal=start.i0_nominal,
+        dwell_s=start.scan.dwell_s,
+        shape=start.scan.shape,
+        pixel_size_nm=start.scan.step_nm,
+    )
+
+
+def enhance_projection(
+    maps: ElementMaps, raw: RawProjection, probe: Probe, enhancer: Enhancer, scale: int
+) -> EnhancedMaps:
+    """Enhance the element maps of one projection for the probe that measured them."""
+    return enhancer.enhance(maps, probe, raw.start.scan.motion, scale)
+
+
+def projection_quality(maps: ElementMaps, enhanced: EnhancedMaps | None) -> ProjectionQuality:
+    """The numbers of a projection; without enhanced maps (a fine scan) those of the fit alone."""
+    measured = int(np.count_nonzero(maps.mask))
+    return ProjectionQuality(
+        measured_points=measured,
+        masked_points=maps.mask.size - measured,
+        mean_ug_cm2=_by_element(maps.elements, maps.values, np.mean),
+        fitted_sigma_ug_cm2=_by_element(maps.elements, np.sqrt(maps.variance), np.median),
+        enhanced_sigma_ug_cm2={} if enhanced is None else _by_element(enhanced.elements, enhanced.sigma, np.median),
+        consistency={} if enhanced is None else _by_element(enhanced.elements, enhanced.consistency, np.median),
+    )
+
+
+@lru_cache(maxsize=8)
+def _map_fit(elements: tuple[str, ...], detector: XrfDetector, energy_kev: float) -> MapFit:
+    """Built once for a series: the line templates take longer than the fit of a map."""
+    try:
+        return MapFit(elements, detector, energy_kev)
+    except ValueError as error:
+        raise MalformedRunError(f"elements {', '.join(elements)} cannot be fitted: {error}") from error
+
+
+def _by_element(
+    elements: tuple[str, ...], maps: NDArray[np.float32], summary: Callable[[NDArray[np.float32]], np.floating[Any]]
+) -> dict[str, float]:
+    """A summary of each element's finite values; an element without any is left out."""
+    finite = {element: plane[np.isfinite(plane)] for element, plane in zip(elements, maps, strict=True)}
+    return {element: float(summary(values)) for element, values in finite.items() if values.size}

@@ -1,0 +1,173 @@
+"""The worker's loop: a finished projection is read, fitted, enhanced, written and completed, again and again.
+
+Whatever kills it, nothing is lost: the catalogue alone says what is done, so a worker that starts again goes on where
+it was.
+"""
+
+import logging
+import signal
+import threading
+from collections import Counter
+from types import FrameType
+
+import torch
+
+from models.superres.enhance import Enhancer
+from models.superres.enhancers import make_enhancer
+from services.catalog.backlog import reject_run
+from services.catalog.client import Catalog, connect, is_answering
+from services.catalog.records import CatalogError, CatalogUnreachableError, MalformedRunError
+from services.catalog.runs import FinishedRun
+from services.catalog.subscription import ProjectionFeed
+from services.inference.processing import Outcome, Processor, WaitingError
+from services.inference.status import StatusFile
+from services.settings import Settings, WorkerSettings
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
+_POLL_S = 0.5
+_BACKOFF_S = (1.0, 2.0, 5.0, 10.0)
+
+
+def main(settings: Settings) -> None:
+    """Run a worker until SIGTERM or Ctrl-C; the projection at hand is finished first.
+
+    Raises:
+        CatalogError: the server refuses the key.
+    """
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    torch.set_num_threads(settings.worker.threads)
+    enhancer = make_enhancer(settings.worker.enhancer, settings.worker.device)
+    status = StatusFile(settings.folder / "status", settings.worker.name)
+    try:
+        catalog = _connect_patiently(settings, stop, status)
+        if catalog is not None:
+            with catalog:
+                Worker(catalog, enhancer, settings.worker, status, stop).run()
+    finally:
+        status.update(state="stopped")
+
+
+class Worker:
+    """Takes projections from the feed and decides what becomes of each.
+
+    Args:
+        catalog: to read from and write to.
+        enhancer: that turns coarse maps into fine ones.
+        settings: of the worker.
+        status: file kept up to date for people.
+        stop: set it to end `run` after the projection at hand.
+    """
+
+    def __init__(
+        self, catalog: Catalog, enhancer: Enhancer, settings: WorkerSettings, status: StatusFile, stop: threading.Event
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._status = status
+        self._stop = stop
+        self._processor = Processor(catalog, enhancer, settings.scale, settings.name)
+        self._tries: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Process until told to stop."""
+        log.info(
+            "worker %s: enhancing by %d with %s", self._settings.name, self._settings.scale, self._settings.enhancer
+        )
+        with ProjectionFeed(self._catalog, self._settings.sweep_s) as feed:
+            self._status.update(state="idle")
+            while not self._stop.is_set():
+                run = feed.next(_POLL_S)
+                if run is None:
+                    self._status.beat()
+                    continue
+                self._status.update(state="processing", n_waiting=feed.n_waiting, last_run_uid=run.run_uid)
+                self._handle(feed, run)
+                self._status.update(state="idle", n_waiting=feed.n_waiting)
+        log.info("worker %s: stopped", self._settings.name)
+
+    def _handle(self, feed: ProjectionFeed, run: FinishedRun) -> None:
+        """Process one run; whatever happens to it, the worker lives."""
+        try:
+            self._process_or_reject(feed, run)
+        except CatalogUnreachableError as error:
+            feed.release(run.run_uid)
+            log.warning("run %s: %s; it is done when Tiled is back", run.run_uid, error)
+            self._status.update(state="waiting for Tiled", last_error=str(error))
+            _wait_until_answering(self._catalog.uri, self._stop)
+        except Exception as error:
+            log.exception("run %s of series %s: unexpected error", run.run_uid, run.series_uid)
+            self._status.update(last_error=f"run {run.run_uid}: {error}")
+            self._try_again_or_park(feed, run, error)
+
+    def _process_or_reject(self, feed: ProjectionFeed, run: FinishedRun) -> None:
+        try:
+            outcome = self._processor.process(run)
+        except WaitingError as waiting:
+            self._report_waiting(run, str(waiting))
+            feed.release(run.run_uid)
+        except MalformedRunError as error:
+            reject_run(self._catalog, run.run_uid, str(error))
+            log.warning("run %s of series %s is rejected: %s", run.run_uid, run.series_uid, error)
+            self._status.update(n_rejected=self._status.status.n_rejected + 1, last_error=str(error))
+            feed.settle(run.run_uid)
+        else:
+            if outcome is Outcome.ELSEWHERE:
+                feed.release(run.run_uid)
+                return
+            feed.settle(run.run_uid)
+            if outcome is Outcome.COMPLETED:
+                self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
+
+    def _report_waiting(self, run: FinishedRun, reason: str) -> None:
+        if self._status.status.waiting_for != reason:
+            log.warning("run %s of series %s: %s", run.run_uid, run.series_uid, reason)
+            self._status.update(waiting_for=reason)
+
+    def _try_again_or_park(self, feed: ProjectionFeed, run: FinishedRun, error: Exception) -> None:
+        self._tries[run.run_uid] += 1
+        if self._tries[run.run_uid] < _TRIES:
+            self._processor.forget(run.series_uid)
+            feed.release(run.run_uid)
+            return
+        log.error("run %s is given up after %d tries; a restart of the worker tries it again", run.run_uid, _TRIES)
+        self._status.update(n_failed=self._status.status.n_failed + 1)
+        feed.park(run.run_uid)
+        try:
+            self._processor.note_failure(run, f"{type(error).__name__}: {error}")
+        except CatalogError as unnoted:
+            log.warning("run %s: its failure could not be noted in the catalogue: %s", run.run_uid, unnoted)
+
+
+def _connect_patiently(settings: Settings, stop: threading.Event, status: StatusFile) -> Catalog | None:
+    """The catalogue, however long its server takes to come up; None where we were stopped before."""
+    uri = str(settings.tiled.uri)
+    while not stop.is_set():
+        try:
+            return connect(uri, settings.tiled.api_key.get_secret_value())
+        except CatalogUnreachableError as error:
+            log.warning("%s; waiting for it", error)
+            status.update(state="waiting for Tiled", last_error=str(error))
+            _wait_until_answering(uri, stop)
+    return None
+
+
+def _wait_until_answering(uri: str, stop: threading.Event) -> None:
+    tries = 0
+    while not stop.is_set() and not is_answering(uri):
+        stop.wait(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+        tries += 1
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """At the first signal finish the projection at hand; at a second one end at once, which loses that work alone."""
+
+    def on_signal(signum: int, _frame: FrameType | None) -> None:
+        log.info("%s: finishing the projection at hand", signal.Signals(signum).name)
+        stop.set()
+        signal.signal(signum, signal.SIG_DFL)
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, on_signal)

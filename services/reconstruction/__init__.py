@@ -1,0 +1,1 @@
+"""The service that turns a completed series into volumes."""

@@ -1,0 +1,155 @@
+"""The thread that does the jobs: claim, read, reconstruct, write, and never leave one running for ever."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import torch
+
+from models.tomo.interruption import ReconstructionCancelledError
+from services.catalog.client import Catalog
+from services.catalog.records import CatalogError, CatalogUnreachableError
+from services.catalog.volumes import delete_unfinished_volume
+from services.reconstruction.jobs import Job, JobStore
+from services.reconstruction.schemas import ReconstructionRequest
+from services.reconstruction.work import reconstruct
+
+_IDLE_S = 1.0  # jobs of other replicas that died are looked for this often; own new jobs wake the thread at once
+_TELL_EVERY_S = 0.2
+_TILED_PAUSE_S = 10.0
+_LONGEST_WAIT = timedelta(days=1)
+_log = logging.getLogger(__name__)
+
+
+class Runner:
+    """One worker thread and the one that renews its lease.
+
+    Args:
+        store: where the jobs are.
+        catalog: gives the connection to Tiled, or raises CatalogUnreachableError.
+        threads: CPU threads of the numerical work.
+    """
+
+    def __init__(self, store: JobStore, catalog: Callable[[], Catalog], threads: int) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._store = store
+        self._catalog = catalog
+        self._threads = threads
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="reconstruction", daemon=True)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether jobs are being done."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to take jobs."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look for a job now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Give the running job back to the queue and end."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        torch.set_num_threads(self._threads)
+        while not self._stopping.is_set():
+            try:
+                job = self._store.claim(self.name)
+                if job is not None:
+                    self._do(job)
+                    continue
+            except Exception:
+                _log.exception("the job table failed; trying again")
+            self._wake.wait(_IDLE_S)
+            self._wake.clear()
+
+    def _do(self, job: Job) -> None:
+        _log.info("reconstruction %s of %s: attempt %d", job.id, job.series_key, job.attempts)
+        started = time.monotonic()
+        try:
+            with self._lease(job) as cancelled:
+                request = ReconstructionRequest.model_validate(job.request)
+                result = reconstruct(self._catalog(), job.id, request, self._reporter(job, cancelled), cancelled)
+            self._store.succeed(job, result.model_dump(mode="json"))
+            _log.info("reconstruction %s: done in %.1f s", job.id, time.monotonic() - started)
+        except ReconstructionCancelledError:
+            self._stopped(job)
+        except CatalogUnreachableError as error:
+            self._wait_for_tiled(job, error)
+        except (ValueError, CatalogError) as error:
+            _log.warning("reconstruction %s failed: %s", job.id, error)
+            self._store.fail(job, str(error))
+        except Exception as error:
+            _log.exception("reconstruction %s failed", job.id)
+            self._store.fail(job, f"a defect ({type(error).__name__}): the service's log tells more of job {job.id}")
+
+    def _stopped(self, job: Job) -> None:
+        if self._store.end_cancelled(job):
+            self._remove_what_is_unfinished(job)
+        elif self._stopping.is_set():
+            self._store.give_back(job, "waiting for the service to start again")
+        else:
+            _log.warning("reconstruction %s: the lease was lost, another process has the job now", job.id)
+
+    def _remove_what_is_unfinished(self, job: Job) -> None:
+        try:
+            delete_unfinished_volume(self._catalog(), job.series_key, job.id)
+        except CatalogError as error:
+            _log.warning("the unfinished volume of %s stays: %s", job.id, error)
+
+    def _wait_for_tiled(self, job: Job, error: CatalogUnreachableError) -> None:
+        _log.warning("reconstruction %s: %s", job.id, error)
+        if datetime.now(UTC) - job.created_at > _LONGEST_WAIT:
+            self._store.fail(job, f"given up after {_LONGEST_WAIT.days} day: {error}")
+        else:
+            self._store.give_back(job, "waiting for Tiled, which does not answer", _TILED_PAUSE_S)
+
+    def _reporter(self, job: Job, cancelled: Callable[[], bool]) -> Callable[[float, str], None]:
+        told_at = 0.0
+        told: tuple[float, str] = (0.0, "")
+
+        def report(progress: float, doing: str) -> None:
+            nonlocal told_at, told
+            if cancelled():
+                raise ReconstructionCancelledError("stopped, as asked")
+            now = time.monotonic()
+            if doing != told[1] or now - told_at > _TELL_EVERY_S:
+                self._store.report(job, progress, doing)
+                told_at, told = now, (progress, doing)
+
+        return report
+
+    @contextmanager
+    def _lease(self, job: Job) -> Iterator[Callable[[], bool]]:
+        """Renew the lease of a job; yields what tells whether to stop it."""
+        over, lost = threading.Event(), threading.Event()
+
+        def renew() -> None:
+            while not over.wait(self._store.lease_s / 10):
+                try:
+                    if not self._store.renew(job):
+                        lost.set()
+                except Exception:
+                    _log.exception("the lease of %s was not renewed", job.id)
+
+        thread = threading.Thread(target=renew, name=f"lease-{job.id}", daemon=True)
+        thread.start()
+        try:
+            yield lambda: lost.is_set() or self._stopping.is_set()
+        finally:
+            over.set()
+            thread.join()

@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+
+from services.catalog.backlog import reject_run
+from services.catalog.client import Catalog
+from services.catalog.subscription import ProjectionFeed
+
+_LONG_S = 20.0
+_SHORT_S = 0.5
+
+
+@pytest.fixture
+def feed(catalog: Catalog):
+    """A feed that listens and sweeps all the time."""
+    with ProjectionFeed(catalog, sweep_s=0.2) as running:
+        yield running
+
+
+def test_what_finished_before_comes_oldest_first_and_once(catalog, run_writer, projection_start, everything):
+    first = run_writer.write(projection_start, time=1.0, leave_out=everything)
+    second = run_writer.write(projection_start, time=2.0, leave_out=everything)
+
+    with ProjectionFeed(catalog, sweep_s=0.1) as feed:
+        assert [feed.next(_LONG_S).run_uid, feed.next(_LONG_S).run_uid] == [first, second]
+        assert feed.next(_SHORT_S) is None
+
+
+def test_a_live_projection_comes_before_the_backlog(catalog, run_writer, projection_start, everything):
+    backlog = [run_writer.write(projection_start, time=float(i), leave_out=everything) for i in range(3)]
+    with ProjectionFeed(catalog, sweep_s=3600.0) as feed:
+        assert feed.next(_LONG_S).run_uid == backlog[0]
+        live = run_writer.write(projection_start, time=9.0, leave_out=everything)
+        while feed.n_waiting < 3:
+            pass
+        assert feed.next(_LONG_S).run_uid == live
+
+
+def test_what_the_stream_missed_is_found_by_the_sweep(catalog, run_writer, projection_start, monkeypatch, everything):
+    monkeypatch.setattr(ProjectionFeed, "_take_in", lambda *_: None)
+    with ProjectionFeed(catalog, sweep_s=0.2) as feed:
+        missed = run_writer.write(projection_start, leave_out=everything)
+        assert feed.next(_LONG_S).run_uid == missed
+
+
+def test_a_released_projection_comes_again_and_a_settled_or_parked_one_does_not(
+    feed, run_writer, projection_start, everything
+):
+    uid = run_writer.write(projection_start, leave_out=everything)
+    assert feed.next(_LONG_S).run_uid == uid
+    assert feed.next(_SHORT_S) is None
+    feed.release(uid)
+    assert feed.next(_LONG_S).run_uid == uid
+    feed.park(uid)
+    assert feed.next(_SHORT_S) is None
+
+
+def test_only_whole_projections_that_nobody_rejected_come(catalog, feed, run_writer, projection_start, everything):
+    rejected = run_writer.write(projection_start, leave_out=everything, exit_status=None)
+    reject_run(catalog, rejected, "no good")
+    run_writer.write(projection_start, leave_out=everything, exit_status="abort")
+    run_writer.write(projection_start, leave_out=everything, change_start={"tiled_specs": ["Alignment"]})
+    good = run_writer.write(replace(projection_start, angle_index=1), leave_out=everything)
+
+    assert feed.next(_LONG_S).run_uid == good
+    assert feed.next(_SHORT_S) is None
+
+
+def test_a_wrong_key_does_not_end_the_feed_and_closing_is_prompt(catalog):
+    with ProjectionFeed(replace(catalog, api_key="wrong"), sweep_s=0.1) as feed:
+        assert feed.next(_SHORT_S) is None

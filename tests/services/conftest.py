@@ -1,0 +1,79 @@
+"""A real Tiled server with its in-memory stream, shared by the tests of the services."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from projection_runs import EVERYTHING, RunWriter
+from tiled_process import TiledProcess
+
+from models.run_schema import ProjectionStart, XrfDetector
+from models.scan import FlyScan
+from services.catalog.client import Catalog, connect
+
+
+@dataclass(frozen=True)
+class RunningTiled:
+    """Where the server of the tests is."""
+
+    uri: str
+    api_key: str
+    raw_folder: Path
+    """The folder whose HDF5 files the server may read: detectors write there."""
+
+
+@pytest.fixture(scope="session")
+def tiled_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTiled]:
+    """The embedded stack's Tiled server on a free port, in a process of its own: in ours it would share our GIL."""
+    server = TiledProcess(tmp_path_factory.mktemp("stack"))
+    yield RunningTiled(server.uri, server.api_key, server.folder.raw)
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def tiled_connection(tiled_server: RunningTiled) -> Iterator[Catalog]:
+    """A connection to a catalogue that other tests may have written to."""
+    with connect(tiled_server.uri, tiled_server.api_key) as connection:
+        yield connection
+
+
+@pytest.fixture
+def catalog(tiled_connection: Catalog) -> Catalog:
+    """A connection to an empty catalogue."""
+    for tree in tiled_connection.root.values():
+        if tree.item["attributes"]["structure"]["count"]:
+            tree.delete_contents(recursive=True, external_only=False)
+    return tiled_connection
+
+
+@pytest.fixture(scope="session")
+def run_writer(tiled_connection: Catalog, tiled_server: RunningTiled) -> RunWriter:
+    """Writes projection runs into the catalogue."""
+    return RunWriter(tiled_connection, tiled_server.raw_folder)
+
+
+@pytest.fixture(scope="session")
+def everything() -> tuple[str, ...]:
+    """All arrays of a projection: leave them out where only documents matter, they take a second to write."""
+    return EVERYTHING
+
+
+@pytest.fixture(scope="session")
+def projection_start() -> ProjectionStart:
+    """A small projection: angle 0 of three, 4 x 5 points, one detector of 1024 channels."""
+    return ProjectionStart(
+        series_uid="5e71e5aa-0000-4000-8000-000000000001",
+        series_name="a series",
+        sample_name="ZnMn 32cyc/a",
+        angle_index=0,
+        n_angles=3,
+        theta_deg=-60.0,
+        purpose="coarse",
+        energy_kev=10.0,
+        elements=("Zn", "Mn"),
+        scan=FlyScan((4, 5), step_nm=120.0, dwell_s=0.01),
+        detector=XrfDetector(n_channels=1024, energy_gain_kev=0.011),
+        i0_nominal=1.0e5,
+        angles_deg=(-60.0, 0.0, 60.0),
+    )
