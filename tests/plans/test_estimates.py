@@ -19,7 +19,7 @@ NIGHT: dict[str, Any] = {"angles_deg": [2.0 * index for index in range(90)], "fo
 
 def test_a_series_of_a_night_is_told_in_words(make_twin: Twin) -> None:
     estimate = estimate_tomo(make_twin(time_scale=1.0), **NIGHT)
-    assert str(estimate) == "90 angles, 110250 points: 1 h 07 min, 0.9 GB, 2.5e+08 Gy"
+    assert str(estimate) == "90 angles, 110250 points: 1 h 07 min, 0.9 GB, 1.2e+09 Gy"
 
 
 def test_duration_is_dwell_turnarounds_turns_and_overhead(make_twin: Twin) -> None:
