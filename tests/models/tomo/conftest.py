@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pytest
 
 from models.phantoms.projection import areal_density_ug_cm2, voxel_density_g_cm3
 from models.phantoms.shapes import Body, Ellipsoid, Scene, Solid
+from models.tomo.engines import ENGINES
 
 PIXEL_NM = 25.0
 
@@ -29,6 +30,11 @@ class Scan:
         _, ny, nx = self.projections.shape
         return voxel_density_g_cm3(self.scene, (nx, ny, nx), self.pixel_size_nm)[0]
 
+    @cached_property
+    def volume(self) -> np.ndarray:
+        """The scan reconstructed by FBP, as it stands; (z, y, x) in g/cm^3."""
+        return ENGINES["fbp"].reconstruct(self.projections, self.angles_deg, self.centre_px, self.pixel_size_nm)
+
 
 def asymmetric_scene() -> Scene:
     """Nothing in it is its own mirror image: x, y and z are told apart."""
@@ -42,11 +48,16 @@ def asymmetric_scene() -> Scene:
 
 
 def scan(angles_deg: np.ndarray, centre_px: float = 30.0, shape: tuple[int, int] = (40, 60)) -> Scan:
-    """Project the scene with the rotation axis at an edge coordinate of the detector."""
+    """Project the scene with the rotation axis at an edge coordinate of the detector; the same scan only once."""
+    return _scan(tuple(np.asarray(angles_deg, dtype=float).tolist()), centre_px, shape)
+
+
+@lru_cache(maxsize=32)
+def _scan(angles_deg: tuple[float, ...], centre_px: float, shape: tuple[int, int]) -> Scan:
     scene = asymmetric_scene()
     image_centre_um = (0.0, (shape[1] / 2 - centre_px) * PIXEL_NM * 1e-3)
     images = [areal_density_ug_cm2(scene, theta, shape, PIXEL_NM, image_centre_um)[0] for theta in angles_deg]
-    return Scan(scene, np.asarray(angles_deg, dtype=float), np.stack(images), centre_px)
+    return Scan(scene, np.array(angles_deg), np.stack(images), centre_px)
 
 
 @pytest.fixture(scope="session")

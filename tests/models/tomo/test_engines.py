@@ -9,6 +9,8 @@ from models.tomo.interruption import ReconstructionCancelledError
 FBP = ENGINES["fbp"]
 STACK = np.ones((5, 3, 8), dtype=np.float32)
 ANGLES = np.arange(5) * 36.0
+TWO_BATCHES = np.ones((150, 1, 120), dtype=np.float32)
+"""Just more pixel-angle pairs than the engine gathers at a time."""
 
 
 def test_every_engine_tells_its_name() -> None:
@@ -29,8 +31,9 @@ def test_projection_at_ninety_degrees_sees_z_as_u() -> None:
 
 def test_the_projector_agrees_with_exact_projections(full_scan) -> None:
     in_px = full_scan.truth * np.float32(full_scan.pixel_size_nm / 10)
-    projected = FBP.project(in_px, full_scan.angles_deg, 30.0, 60)
-    error = np.linalg.norm(projected - full_scan.projections) / np.linalg.norm(full_scan.projections)
+    exact = full_scan.projections[::5]
+    projected = FBP.project(in_px, full_scan.angles_deg[::5], 30.0, 60)
+    error = np.linalg.norm(projected - exact) / np.linalg.norm(exact)
     assert error < 0.02
 
 
@@ -52,7 +55,7 @@ def test_projections_keep_the_mass_of_what_is_in_view() -> None:
 
 def test_progress_rises_to_one() -> None:
     told: list[float] = []
-    FBP.reconstruct(np.ones((200, 2, 160), np.float32), np.arange(200) * 0.9, 80.0, progress=told.append)
+    FBP.reconstruct(TWO_BATCHES, np.arange(150) * 1.2, 60.0, progress=told.append)
     assert told == sorted(told)
     assert len(told) > 1
     assert told[-1] == 1.0
@@ -61,13 +64,7 @@ def test_progress_rises_to_one() -> None:
 def test_cancelling_stops_between_batches() -> None:
     told: list[float] = []
     with pytest.raises(ReconstructionCancelledError, match="as asked"):
-        FBP.reconstruct(
-            np.ones((200, 2, 160), np.float32),
-            np.arange(200) * 0.9,
-            80.0,
-            progress=told.append,
-            cancelled=lambda: len(told) == 1,
-        )
+        FBP.reconstruct(TWO_BATCHES, np.arange(150) * 1.2, 60.0, progress=told.append, cancelled=lambda: len(told) == 1)
     assert len(told) == 1
 
 
