@@ -29,7 +29,7 @@ def test_a_killed_worker_loses_nothing_and_changes_nothing(tiled, series_uid, wo
     with tiled.connect() as catalog:
         for _ in range(_N_KILLS):
             with worker_process(tiled.settings()) as process:
-                process.join(rng.uniform(0.5, 2.5))
+                process.join(rng.uniform(0.5, 4.0))
                 assert process.is_alive(), "the worker ended by itself"
                 process.kill()
         with worker_process(tiled.settings()):

@@ -6,7 +6,7 @@ from models.physics.flyscan import FlyScanOperator, fly_kernel, matched_probe
 from models.physics.probe import Probe, gaussian_probe, zone_plate_probe
 from models.scan import Motion
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.fixture(scope="module")
