@@ -5,6 +5,7 @@ Cells of one tessellation never overlap and a pore never leaves its cell, so no 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -54,7 +55,7 @@ class Grain:
             yield from self.filling(hull, outside)
             yield from self.filling(core, tuple(a - b for a, b in zip(inside, outside, strict=True)))
 
-    @property
+    @cached_property
     def _ball(self) -> Ellipsoid:
         return Ellipsoid.from_axes(self.seed_um, self.radius_um)
 
@@ -110,10 +111,10 @@ def tessellate(outline: Ellipsoid, seeds_um: Array, cracks: CrackWidths, rng: np
 def drill_pores(grain: Grain, hull: Solid, radii_um: Array, rng: np.random.Generator) -> list[Solid]:
     """Voids inside a grain and a hull, clear of surfaces and of each other; a radius without room is left out."""
     pores: list[Ellipsoid] = []
-    cell = grain.solid
+    cell = Solid((*grain.solid.ellipsoids, *hull.ellipsoids), grain.faces.joined(hull.half_spaces))
     for radius in np.sort(radii_um)[::-1].tolist():
         spots = grain.seed_um + rng.uniform(-1, 1, size=(_TRIALS_PER_PORE, 3)) * grain.radius_um
-        free = np.minimum(cell.room_um(spots), hull.room_um(spots)) >= radius
+        free = cell.room_um(spots) >= radius
         for pore in pores:
             free &= np.linalg.norm(spots - pore.centre_um, axis=1) >= radius + pore.semi_axes_um.max()
         if free.any():

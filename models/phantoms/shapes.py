@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 
 def random_rotation(rng: np.random.Generator) -> Array:
@@ -47,16 +48,10 @@ class Ellipsoid:
         Raises:
             ValueError: a semi-axis is not positive.
         """
-        semi_axes = np.broadcast_to(np.asarray(semi_axes_um, dtype=np.float64), (3,))
+        semi_axes = np.full(3, semi_axes_um, dtype=np.float64)
         if not np.all(semi_axes > 0):
             raise ValueError(f"semi_axes_um is {semi_axes}: pass three positive lengths")
         return cls(np.asarray(centre_um, dtype=np.float64), (np.eye(3) if rotation is None else rotation) * semi_axes)
-
-    @cached_property
-    def form(self) -> Array:
-        """(3, 3) in 1/um^2, such that (p - centre)^T form (p - centre) <= 1 inside."""
-        form: Array = self._to_unit_ball.T @ self._to_unit_ball
-        return form
 
     @cached_property
     def semi_axes_um(self) -> Array:
@@ -215,19 +210,17 @@ class Scene:
         plane at distance d, whose normal makes an angle of cosine c with the vector, leaves points up to
         c d + sqrt((1 - c^2)(1 - d^2)) if d < c, and up to 1 otherwise.
         """
-        centres, axes, first = self._ellipsoids
-        normals, distances, cut = self._cuts
-        middles, towards = centres @ directions.T, directions @ axes
+        towards = directions @ self.ellipsoids.axes_um
         reaches = np.linalg.norm(towards, axis=-1)
+        cut, normals, distances = self._cuts
         cosines = np.einsum("cnj,cj->cn", (towards / reaches[:, :, np.newaxis])[cut], normals)
-        rims = np.sqrt(np.maximum(1.0 - cosines**2, 0.0)) * np.sqrt(1.0 - distances**2)
-        top, bottom = np.ones_like(reaches), np.ones_like(reaches)
-        for end, cosine in ((top, cosines), (bottom, -cosines)):
-            np.minimum.at(end, cut, np.where(distances < cosine, cosine * distances + rims, 1.0))
-        return (
-            np.maximum.reduceat(middles - reaches * bottom, first),
-            np.minimum.reduceat(middles + reaches * top, first),
-        )
+        rims = np.sqrt(np.maximum(1.0 - cosines**2, 0.0) * (1.0 - distances**2))
+        tops, bottoms = np.ones_like(reaches), np.ones_like(reaches)
+        np.minimum.at(tops, cut, np.where(distances < cosines, cosines * distances + rims, 1.0))
+        np.minimum.at(bottoms, cut, np.where(distances < -cosines, rims - cosines * distances, 1.0))
+        middles = self.ellipsoids.centres_um @ directions.T
+        lowest = np.maximum.reduceat(middles - reaches * bottoms, self.ellipsoids.starts)
+        return lowest, np.minimum.reduceat(middles + reaches * tops, self.ellipsoids.starts)
 
     def density_at(self, points_um: Array) -> Array:
         """Density of each element at each point, in g/cm^3; points (n, 3) -> (element, n)."""
@@ -238,25 +231,65 @@ class Scene:
         for body, low, high, start, stop in zip(self.bodies, lows, highs, starts, stops, strict=True):
             near = order[start:stop]
             near = near[np.all((points_um[near] >= low) & (points_um[near] <= high), axis=1)]
+            if not len(near):
+                continue
             inside = near[body.solid.contains(points_um[near])]
             density[:, inside] += np.asarray(body.density_g_cm3)[:, np.newaxis]
         return density
 
     @cached_property
-    def _ellipsoids(self) -> tuple[Array, Array, NDArray[np.intp]]:
-        """All ellipsoids in one: centres (e, 3), axes (e, 3, 3), and where each body's first one stands."""
-        ellipsoids = [ellipsoid for body in self.bodies for ellipsoid in body.solid.ellipsoids]
-        counts = [len(body.solid.ellipsoids) for body in self.bodies]
-        first = np.cumsum([0, *counts[:-1]], dtype=np.intp)
-        return np.array([e.centre_um for e in ellipsoids]), np.array([e.axes_um for e in ellipsoids]), first
+    def ellipsoids(self) -> "StackedEllipsoids":
+        """Those of all bodies."""
+        stack = [ellipsoid for body in self.bodies for ellipsoid in body.solid.ellipsoids]
+        bodies, starts = _owners([len(body.solid.ellipsoids) for body in self.bodies])
+        return StackedEllipsoids(
+            np.array([e.centre_um for e in stack]), np.array([e.axes_um for e in stack]), bodies, starts
+        )
 
     @cached_property
-    def _cuts(self) -> tuple[Array, Array, NDArray[np.intp]]:
-        """Each plane in the unit ball of each ellipsoid it cuts: normals (c, 3), distances (c, 1), ellipsoids (c,)."""
-        pairs = [(ellipsoid, body.solid.half_spaces) for body in self.bodies for ellipsoid in body.solid.ellipsoids]
-        towards = np.concatenate([planes.normals @ ellipsoid.axes_um for ellipsoid, planes in pairs])
-        offsets = np.concatenate([planes.offsets_um - planes.normals @ e.centre_um for e, planes in pairs])
-        lengths = np.linalg.norm(towards, axis=1, keepdims=True)
-        distances = np.clip(offsets[:, np.newaxis] / lengths, -1.0, 1.0)
-        counts = [len(planes.offsets_um) for _, planes in pairs]
-        return towards / lengths, distances, np.repeat(np.arange(len(pairs), dtype=np.intp), counts)
+    def planes(self) -> "StackedPlanes":
+        """Those of all bodies."""
+        stack = [body.solid.half_spaces for body in self.bodies]
+        bodies, starts = _owners([len(planes.offsets_um) for planes in stack])
+        normals, offsets = (
+            np.concatenate(part) for part in zip(*((p.normals, p.offsets_um) for p in stack), strict=True)
+        )
+        return StackedPlanes(normals, offsets, bodies, starts)
+
+    @cached_property
+    def _cuts(self) -> tuple[Indices, Array, Array]:
+        """Each plane in the unit ball of each ellipsoid it cuts: ellipsoids (c,), normals (c, 3), distances (c, 1)."""
+        by_body = np.split(np.arange(len(self.planes.offsets_um)), self.planes.starts[1:])
+        planes = [by_body[body] for body in self.ellipsoids.bodies]
+        cut, _ = _owners([len(cutting) for cutting in planes])
+        plane = np.concatenate(planes)
+        normals = np.einsum("cj,cjk->ck", self.planes.normals[plane], self.ellipsoids.axes_um[cut])
+        clearance = np.sum(self.planes.normals[plane] * self.ellipsoids.centres_um[cut], axis=1)
+        lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+        distances = (self.planes.offsets_um[plane] - clearance)[:, np.newaxis] / lengths
+        return cut, normals / lengths, np.clip(distances, -1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class StackedEllipsoids:
+    """The ellipsoids of all bodies in one: centres (e, 3), axes (e, 3, 3), the body of each, each body's first one."""
+
+    centres_um: Array
+    axes_um: Array
+    bodies: Indices
+    starts: Indices
+
+
+@dataclass(frozen=True, eq=False)
+class StackedPlanes:
+    """The planes of all bodies in one: normals (p, 3), offsets (p,), the body of each, each body's first one."""
+
+    normals: Array
+    offsets_um: Array
+    bodies: Indices
+    starts: Indices
+
+
+def _owners(counts: list[int]) -> tuple[Indices, Indices]:
+    """Of items stacked by owner: the owner of each, and where each owner's items start."""
+    return np.repeat(np.arange(len(counts), dtype=np.intp), counts), np.cumsum([0, *counts[:-1]], dtype=np.intp)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from models.phantoms.cathode import zn_mn_cathode
+from models.phantoms.intervals import Field
 from models.phantoms.nmc import nmc_particle
-from models.phantoms.projection import Field, areal_density_ug_cm2, voxel_density_g_cm3
+from models.phantoms.projection import areal_density_ug_cm2, voxel_density_g_cm3
 from models.phantoms.shapes import Scene
 
 

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from models.phantoms.shapes import Body, Ellipsoid, HalfSpaces, Scene, Solid, random_rotation
+from models.phantoms.shapes import (
+    Body,
+    Ellipsoid,
+    HalfSpaces,
+    Scene,
+    Solid,
+    random_directions,
+    random_rotation,
+)
 
 
 def test_reach_touches_the_tangent_plane() -> None:
@@ -42,3 +50,17 @@ def test_densities_must_match_the_elements() -> None:
 def test_an_empty_scene_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one body"):
         Scene(("Zn",), ())
+
+
+def test_bounds_hold_the_body_and_touch_what_one_plane_leaves_of_an_ellipsoid() -> None:
+    rng = np.random.default_rng(0)
+    ellipsoid = Ellipsoid.from_axes((0.3, -0.2, 0.1), (0.5, 0.3, 0.2), random_rotation(rng))
+    for share in (-0.6, 0.2, 0.7):
+        normal, *directions = random_directions(6, rng)
+        plane = HalfSpaces(normal[None], np.array([normal @ ellipsoid.centre_um + share * ellipsoid.reach_um(normal)]))
+        solid = Solid((ellipsoid,), plane)
+        low, high = Scene(("Zn",), (Body(solid, (1.0,)),)).bounds_um(np.array(directions))
+        points = ellipsoid.points_inside(200_000, rng)
+        seen = points[solid.contains(points)] @ np.array(directions).T
+        assert np.all((seen >= low) & (seen <= high))
+        assert np.ptp(seen, axis=0) == pytest.approx((high - low)[0], rel=0.1)

@@ -10,8 +10,8 @@ from models.phantoms.specimens import SPECIMENS, Specimen, make_specimen
 
 @lru_cache
 def seen(specimen: Specimen, theta_deg: float) -> np.ndarray:
-    """6 um x 6 um in pixels of 60 nm, (element, y, x)."""
-    return specimen.areal_density_ug_cm2(theta_deg, (100, 100), 60.0)
+    """6 um x 6 um in pixels of 30 nm, (element, y, x)."""
+    return specimen.areal_density_ug_cm2(theta_deg, (200, 200), 30.0)
 
 
 @lru_cache
@@ -30,7 +30,7 @@ def test_the_whole_mass_is_in_view_at_every_angle(specimen: Specimen) -> None:
     wide = np.stack([seen(specimen, theta) for theta in (0.0, 64.0, 158.0)])
     masses = wide.sum(axis=(2, 3), dtype=np.float64)
     assert np.all(np.ptp(masses, axis=0) < 3e-4 * masses[0])
-    in_4_2_um = wide[:, :, 15:-15, 15:-15].sum(axis=(2, 3), dtype=np.float64)
+    in_4_2_um = wide[:, :, 30:-30, 30:-30].sum(axis=(2, 3), dtype=np.float64)
     assert np.allclose(in_4_2_um, masses, rtol=1e-6)
 
 
@@ -53,7 +53,7 @@ def test_another_seed_gives_another_specimen(nmc: Specimen) -> None:
 
 
 def test_zinc_and_manganese_are_co_located_but_not_identical(cathode: Specimen) -> None:
-    zinc, manganese = seen(cathode, 64.0)[:, 15:-15, 15:-15]
+    zinc, manganese = seen(cathode, 64.0)[:, 30:-30, 30:-30]
     assert 0.3 < np.corrcoef(zinc.ravel(), manganese.ravel())[0, 1] < 0.95
 
 

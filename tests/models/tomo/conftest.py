@@ -1,11 +1,12 @@
 """An asymmetric scene whose projections and voxels are both exact, and its projections."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 import pytest
+import torch
 
 from models.phantoms.projection import areal_density_ug_cm2, voxel_density_g_cm3
 from models.phantoms.shapes import Body, Ellipsoid, Scene, Solid
@@ -58,6 +59,15 @@ def _scan(angles_deg: tuple[float, ...], centre_px: float, shape: tuple[int, int
     image_centre_um = (0.0, (shape[1] / 2 - centre_px) * PIXEL_NM * 1e-3)
     images = [areal_density_ug_cm2(scene, theta, shape, PIXEL_NM, image_centre_um)[0] for theta in angles_deg]
     return Scan(scene, np.array(angles_deg), np.stack(images), centre_px)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_thread() -> Iterator[None]:
+    """Slices this small only make a second thread spin."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture(scope="session")
