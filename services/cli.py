@@ -144,7 +144,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--folder", "-f", help="Emptied first if a demo made it.")] = Path(
         "demo-data"
     ),
-    angles: Annotated[int, typer.Option(min=8, max=360, help="Projections over 180 degrees.")] = 36,
+    angles: Annotated[int, typer.Option(min=8, max=360, help="Projections over 180 degrees.")] = 30,
     keep: Annotated[bool, typer.Option(help="Keep everything running at the end, until Ctrl-C.")] = False,
 ) -> None:
     """The whole chain in a few minutes: scan, live enhancement, tomogram, and how far to trust it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -11,6 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+_CHUNK_BYTES = 2**22
+_MOST_ROWS_PER_CHUNK = 64
 _MIMETYPE = "application/x-hdf5"
 AssetDocument = tuple[str, dict[str, Any]]
 
@@ -36,6 +39,12 @@ class RowArray:
         """Path in the file."""
         return f"/entry/{self.key}"
 
+    @property
+    def rows_per_chunk(self) -> int:
+        """As many rows as make a chunk of some megabytes, which a row's flush writes again."""
+        row_bytes = np.dtype(self.dtype).itemsize * prod(self.shape)
+        return int(min(max(_CHUNK_BYTES // row_bytes, 1), _MOST_ROWS_PER_CHUNK))
+
     def data_key(self, source: str) -> dict[str, Any]:
         """What the descriptor says about this array; the stream adds the row axis."""
         return {
@@ -52,8 +61,8 @@ class RowArray:
 class RowFile:
     """A file in single-writer-multiple-reader mode: what has been announced can be read while the rest is written.
 
-    Chunks are rows, uncompressed: a row costs one write, and a reader of one row touches one chunk. Written from the
-    flight's thread, announced from the RunEngine's.
+    Chunks are some rows each, uncompressed: Tiled opens the file once per chunk it reads, so that chunks of one row
+    would make reading slow. Written from the flight's thread, announced from the RunEngine's.
     """
 
     def __init__(self, path: Path, arrays: Sequence[RowArray]) -> None:
@@ -111,7 +120,7 @@ class RowFile:
             array.dataset,
             shape=(0, *array.shape),
             maxshape=(None, *array.shape),
-            chunks=(1, *array.shape),
+            chunks=(array.rows_per_chunk, *array.shape),
             dtype=array.dtype,
         )
         dataset.attrs["units"] = array.units
@@ -123,5 +132,5 @@ class RowFile:
             "data_key": array.key,
             "mimetype": _MIMETYPE,
             "uri": f"file://localhost{self.path.resolve()}",  # not percent-encoded: Tiled takes it literally
-            "parameters": {"dataset": array.dataset, "chunk_shape": [1, *array.shape], "swmr": True},
+            "parameters": {"dataset": array.dataset, "chunk_shape": [array.rows_per_chunk, *array.shape], "swmr": True},
         }

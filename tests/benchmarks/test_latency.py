@@ -1,7 +1,7 @@
 """From the last row on disk to the enhanced map readable in Tiled, with the whole stack on this machine."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -47,7 +47,9 @@ def _take_series(session: BeamlineSession) -> tuple[str, dict[str, float]]:
     return str(starts[0]["series_uid"]), last_row
 
 
-def test_latency_from_last_row_to_enhanced_map(stack: RunningStack, record_property: pytest.RecordProperty) -> None:
+def test_latency_from_last_row_to_enhanced_map(
+    stack: RunningStack, record_property: Callable[[str, object], None]
+) -> None:
     session = _session(stack.settings(), time_scale=0.05)
     import_probe(session.catalog, session.beamline.probe, "twin")
     series_uid, last_row = _take_series(session)
