@@ -9,6 +9,7 @@ from bluesky import RunEngine
 from plans.devices.beamline import Beamline, make_beamline
 from plans.flyscan import flyscan_projection
 from plans.tomography import bind, coarse_flyscan_tomo
+from services.catalog.backup import BackupRestorer
 from services.catalog.client import Catalog, connect
 from services.catalog.writer import newest_scan_id, run_writer
 from services.settings import Settings
@@ -41,5 +42,8 @@ def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSessi
     RE = RunEngine({"beamline_id": "subprobe-twin"}, **run_engine_options)
     RE.md["scan_id"] = newest_scan_id(catalog)
     RE.subscribe(run_writer(catalog, folder / "backup"))
+    restorer = BackupRestorer(catalog, folder / "backup")
+    restorer("stop", {})  # what an earlier session could not write
+    RE.subscribe(restorer)
     plans = {plan.__name__: bind(plan, beamline) for plan in (coarse_flyscan_tomo, flyscan_projection)}
     return BeamlineSession(RE, beamline, catalog, plans)
