@@ -30,7 +30,7 @@ class RowDetector(Device):
         """Start an empty file for one flight."""
         self.close_file()
         self._arrays = self.row_arrays(scan)
-        self._file = RowFile(folder / f"{flight_uid}-{self.name}.h5", self._arrays)
+        self._file = RowFile(folder / f"{flight_uid}-{self.name}.h5", self._arrays, scan.shape[0])
 
     def record(self, reading: RowReading) -> None:
         """Write what this device saw of a row."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 _CHUNK_BYTES = 2**22
-_MOST_ROWS_PER_CHUNK = 64
 _MIMETYPE = "application/x-hdf5"
 AssetDocument = tuple[str, dict[str, Any]]
 
@@ -39,11 +38,11 @@ class RowArray:
         """Path in the file."""
         return f"/entry/{self.key}"
 
-    @property
-    def rows_per_chunk(self) -> int:
-        """As many rows as make a chunk of some megabytes, which a row's flush writes again."""
+    def chunk_shape(self, n_rows: int) -> tuple[int, ...]:
+        """Rows in equal chunks of some megabytes: a row's flush writes its chunk again, and none is half empty."""
         row_bytes = np.dtype(self.dtype).itemsize * prod(self.shape)
-        return int(min(max(_CHUNK_BYTES // row_bytes, 1), _MOST_ROWS_PER_CHUNK))
+        n_chunks = ceil(n_rows / max(_CHUNK_BYTES // row_bytes, 1))
+        return ceil(n_rows / n_chunks), *self.shape
 
     def data_key(self, source: str) -> dict[str, Any]:
         """What the descriptor says about this array; the stream adds the row axis."""
@@ -65,10 +64,12 @@ class RowFile:
     would make reading slow. Written from the flight's thread, announced from the RunEngine's.
     """
 
-    def __init__(self, path: Path, arrays: Sequence[RowArray]) -> None:
+    def __init__(self, path: Path, arrays: Sequence[RowArray], n_rows: int) -> None:
+        """Create it, empty; ``n_rows`` is how many are to come."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._arrays = tuple(arrays)
+        self._n_rows = n_rows
         self._resources = {array.key: str(uuid4()) for array in arrays}
         self._n_written = 0
         self._n_announced = 0
@@ -120,7 +121,7 @@ class RowFile:
             array.dataset,
             shape=(0, *array.shape),
             maxshape=(None, *array.shape),
-            chunks=(array.rows_per_chunk, *array.shape),
+            chunks=array.chunk_shape(self._n_rows),
             dtype=array.dtype,
         )
         dataset.attrs["units"] = array.units
@@ -132,5 +133,9 @@ class RowFile:
             "data_key": array.key,
             "mimetype": _MIMETYPE,
             "uri": f"file://localhost{self.path.resolve()}",  # not percent-encoded: Tiled takes it literally
-            "parameters": {"dataset": array.dataset, "chunk_shape": [array.rows_per_chunk, *array.shape], "swmr": True},
+            "parameters": {
+                "dataset": array.dataset,
+                "chunk_shape": list(array.chunk_shape(self._n_rows)),
+                "swmr": True,
+            },
         }

@@ -1,5 +1,6 @@
 """Writing the products of one projection into their places on the stacks of the series."""
 
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,16 +19,23 @@ _PARALLEL_WRITES = 4
 _Plane = tuple[tuple[str, str], NDArray[np.float32]]
 
 
-def write_coarse(series: SeriesNode, angle_index: int, maps: ElementMaps, enhanced: EnhancedMaps) -> None:
-    """Write one coarse projection: the enhanced maps first, since someone watches them grow."""
+def write_coarse(series: SeriesNode, angle_index: int, maps: ElementMaps, enhanced: EnhancedMaps) -> float:
+    """Write one coarse projection: the enhanced maps first, since someone watches them grow.
+
+    Returns:
+        When the enhanced maps were readable, in seconds since the epoch.
+    """
+    first = list(_planes("enhanced", enhanced.elements, enhanced.values))
+    _write_planes(series.key, series.stacks, angle_index, first)
+    readable_at = time.time()
     planes = [
-        *_planes("enhanced", enhanced.elements, enhanced.values),
         *_planes("enhanced_sigma", enhanced.elements, enhanced.sigma),
         *_planes("fitted", maps.elements, maps.values),
         *_planes("fitted_sigma", maps.elements, np.sqrt(maps.variance)),
         *_planes("consistency", enhanced.elements, enhanced.consistency),
     ]
     _write_planes(series.key, series.stacks, angle_index, planes)
+    return readable_at
 
 
 def write_fine(series: SeriesNode, stacks: Stacks, angle_index: int, maps: ElementMaps) -> None:

@@ -132,9 +132,10 @@ class Processor:
         watch.lap("fit")
         enhanced = enhance_projection(maps, raw, self._read_probe(chosen), self._enhancer, series.scale)
         watch.lap("enhance")
-        write_coarse(series, raw.start.angle_index, maps, enhanced)
+        readable_at = write_coarse(series, raw.start.angle_index, maps, enhanced)
         watch.lap("write")
         return {
+            "readable_at": readable_at,
             "probe": {"key": chosen.key, "digest": chosen.digest},
             "enhancer": {"name": self._enhancer.name, "digest": self._enhancer.digest},
             "scale": series.scale,
@@ -160,7 +161,8 @@ class Processor:
         self, series: SeriesNode, raw: RawProjection, run: FinishedRun, lineage: Mapping[str, Any], watch: Stopwatch
     ) -> Outcome:
         now = time.time()
-        about = {"seconds": watch.seconds, "latency_s": round(now - run.stop_time, 3), "completed_at": now}
+        latency_s = lineage.get("readable_at", now) - run.stop_time
+        about = {"seconds": watch.seconds, "latency_s": round(latency_s, 3), "completed_at": now}
         if not commit_angle(series, raw, {**lineage, **about, "software": self._software}):
             log.warning("run %s: another run of its angle came in between; that one is done once more", raw.run_uid)
             return Outcome.ELSEWHERE
@@ -177,7 +179,7 @@ class Processor:
             raw.start.theta_deg,
             " ".join(series.elements),
             watch,
-            now - run.stop_time,
+            latency_s,
             n_done,
             series.n_angles,
         )

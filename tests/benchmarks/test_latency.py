@@ -59,12 +59,16 @@ def test_latency_from_last_row_to_enhanced_map(
         time.sleep(0.5)
     key = find_series(session.catalog, series_uid).key
     lineages = [read_lineage(session.catalog, key, index) for index in range(N_ANGLES)]
-    latency_s = np.array([lineage["completed_at"] - last_row[lineage["run_uid"]] for lineage in lineages])
+    latency_s, completed_s = (
+        np.array([lineage[moment] - last_row[lineage["run_uid"]] for lineage in lineages])
+        for moment in ("readable_at", "completed_at")
+    )
     steps = {step: np.median([lineage["seconds"][step] for lineage in lineages]) for step in lineages[0]["seconds"]}
     print(
-        f"\nlast row on disk -> enhanced maps complete in Tiled, {N_ANGLES} projections of 35 x 35 points, 2 elements:"
+        f"\nlast row on disk -> enhanced maps readable in Tiled, {N_ANGLES} projections of 35 x 35 points, 2 elements:"
     )
     print(f"median {np.median(latency_s):.2f} s, 90 % {np.quantile(latency_s, 0.9):.2f} s, max {latency_s.max():.2f} s")
+    print(f"complete, with sigma, consistency, fitted maps and record: median {np.median(completed_s):.2f} s")
     print("median seconds of the worker's steps:", {step: round(float(value), 3) for step, value in steps.items()})
     record_property("median_latency_s", float(np.median(latency_s)))
     assert np.median(latency_s) < 1.0

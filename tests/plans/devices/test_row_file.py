@@ -20,7 +20,7 @@ with h5py.File(sys.argv[1], "r", swmr=True) as file:
 @pytest.fixture
 def row_file(tmp_path: Path) -> RowFile:
     """Two rows on disk, the file still open."""
-    file = RowFile(tmp_path / "a folder" / "rows.h5", ARRAYS)
+    file = RowFile(tmp_path / "a folder" / "rows.h5", ARRAYS, 4)
     for row in range(2):
         file.append({"a": np.full((3, 2), row + 1), "b": np.zeros(3)})
     return file
@@ -47,4 +47,4 @@ def test_each_row_is_announced_once(row_file: RowFile) -> None:
 def test_a_file_that_is_there_is_never_overwritten(row_file: RowFile) -> None:
     row_file.close()
     with pytest.raises(FileExistsError):
-        RowFile(row_file.path, ARRAYS)
+        RowFile(row_file.path, ARRAYS, 4)
