@@ -223,12 +223,13 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _ended_by_signals(exit_code: int) -> Iterator[None]:
-    """SIGTERM ends like Ctrl-C: through every context manager, so that no child is left."""
+    """SIGTERM and SIGINT end like Ctrl-C: through every context manager, so that no child is left."""
 
     def interrupt(_signum: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs inherit SIGINT ignored
+        signal.signal(signum, interrupt)
     try:
         yield
     except KeyboardInterrupt as stop:
