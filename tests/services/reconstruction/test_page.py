@@ -1,6 +1,7 @@
 """The page: served whole from here, safe to hold a key, and working in a browser."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,23 @@ import pytest
 from services.reconstruction import app
 
 WEB = Path(app.__file__).with_name("web")
+
+
+needs_chromium = pytest.mark.skipif(
+    shutil.which("chromium") is None, reason="no Chromium on PATH: install it to test the page"
+)
+
+
+def _shown(url: str, profile: Path) -> str:
+    """What a browser makes of a page."""
+    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    return subprocess.run(
+        [*command, "--virtual-time-budget=1500", "--dump-dom", url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
 
 
 @pytest.mark.parametrize("page", ["/", "/docs"])
@@ -28,32 +46,20 @@ def test_nothing_is_fetched_from_elsewhere_and_nothing_is_parsed_as_html() -> No
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", text), file.name
 
 
+@needs_chromium
 @pytest.mark.chromium
 def test_a_browser_shows_the_series_and_takes_the_key_out_of_the_address(
     service: str, series_key: str, tmp_path: Path
 ) -> None:
-    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
-    shown = subprocess.run(
-        [*command, "--virtual-time-budget=1500", "--dump-dom", f"{service}/#key=secret"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    shown = _shown(f"{service}/#key=secret", tmp_path)
     assert series_key in shown
     assert "8 of 8 angles" in shown
     assert "secret" not in shown
 
 
+@needs_chromium
 @pytest.mark.chromium
 def test_the_documentation_page_explains_every_operation(service: str, tmp_path: Path) -> None:
-    command = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
-    shown = subprocess.run(
-        [*command, "--virtual-time-budget=1500", "--dump-dom", f"{service}/docs"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    shown = _shown(f"{service}/docs", tmp_path)
     for path in httpx.get(f"{service}/api/v1/openapi.json").json()["paths"]:
         assert path in shown
