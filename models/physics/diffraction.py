@@ -89,7 +89,8 @@ class FarField:
             patch = self._wave[top : top + self._side, left + shift_px : left + shift_px + self._side]
             field = scipy.fft.fft2(modes * patch, norm="ortho")
             pattern += np.sum(field.real**2 + field.imag**2, axis=0)
-        return scipy.fft.fftshift(pattern)[self._crop]
+        centred: NDArray[np.float32] = scipy.fft.fftshift(pattern)[self._crop]
+        return centred
 
 
 def _probes_along_step(probe: Probe, scale: int, motion: Motion) -> list[tuple[int, NDArray[np.complex64]]]:

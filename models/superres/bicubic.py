@@ -86,4 +86,5 @@ def _contrast(coarse: CoarseMap) -> NDArray[np.float64]:
     centre = edged[1:-1, 1:-1]
     neighbours = (edged[:-2, 1:-1], edged[2:, 1:-1], edged[1:-1, :-2], edged[1:-1, 2:])
     squared = sum((centre - neighbour) ** 2 for neighbour in neighbours) / 4
-    return np.maximum(uniform_filter(squared - 2 * coarse.variance, 3, mode="nearest"), 0)
+    around: NDArray[np.float64] = uniform_filter(squared - 2 * coarse.variance, 3, mode="nearest")
+    return np.maximum(around, 0)
