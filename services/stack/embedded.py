@@ -42,7 +42,8 @@ class EmbeddedStack:
         self.api_key = self.folder.api_key()
         try:
             # All at once: each spends seconds importing, and the two services wait for Tiled by themselves.
-            tiled = self._start("tiled", self._tiled_arguments())
+            at = self.settings.tiled.uri
+            tiled = self._start("tiled", tiled_arguments(str(at.host), at.port))
             self._start("worker", [console_script("subprobe"), "worker"])
             service = self._start("reconstruction", [console_script("subprobe"), "serve"])
             _wait_until_healthy(tiled, f"{self.tiled_uri}/healthz")
@@ -74,12 +75,6 @@ class EmbeddedStack:
                 log.info("started again: %s", ", ".join(restarted))
                 self._write_stack_file()
             time.sleep(0.5)
-
-    def _tiled_arguments(self) -> list[str]:
-        """Tiled's application under uvicorn: `tiled serve` would print the key into the log."""
-        uri = self.settings.tiled.uri
-        address = ["--host", str(uri.host), "--port", str(uri.port)]
-        return [console_script("uvicorn"), "--factory", "tiled.server.app:app_factory", "--no-access-log", *address]
 
     def _start(self, name: str, arguments: list[str]) -> Child:
         child = Child(Command(name, arguments, self._environment(), self.folder.logs / f"{name}.log"))
@@ -176,6 +171,12 @@ def end_stack(folder: StackFolder, timeout_s: float = 30.0) -> dict[str, int]:
         os.kill(pid, signal.SIGKILL)
     folder.stack_file.unlink(missing_ok=True)
     return running
+
+
+def tiled_arguments(host: str, port: int | None) -> list[str]:
+    """Tiled's application under uvicorn: `tiled serve` would print the key into the log."""
+    address = ["--host", host, "--port", str(port)]
+    return [console_script("uvicorn"), "--factory", "services.catalog.server:create_app", "--no-access-log", *address]
 
 
 def free_port() -> int:

@@ -6,9 +6,9 @@ from pydantic import HttpUrl, SecretStr
 
 from services.catalog.client import Catalog, connect, wait_for_tiled
 from services.settings import BeamlineSettings, Settings, TiledSettings, WorkerSettings
-from services.stack.embedded import free_port
+from services.stack.embedded import free_port, tiled_arguments
 from services.stack.folder import StackFolder
-from services.stack.processes import Child, Command, console_script
+from services.stack.processes import Child, Command
 
 _START_TIMEOUT_S = 120.0
 
@@ -26,9 +26,8 @@ class TiledProcess:
 
     def start(self) -> None:
         """Start, also again after `stop` or `kill`: on the same port, with the same data."""
-        address = ["--host", "127.0.0.1", "--port", str(self._port)]
-        arguments = [console_script("tiled"), "serve", "config", str(self.folder.tiled_config), *address]
-        environment = {"TILED_SINGLE_USER_API_KEY": self.api_key}
+        environment = {"TILED_CONFIG": str(self.folder.tiled_config), "TILED_SINGLE_USER_API_KEY": self.api_key}
+        arguments = tiled_arguments("127.0.0.1", self._port)
         self._child = Child(Command("tiled", arguments, environment, self.folder.logs / "tiled.log"))
         wait_for_tiled(self.uri, _START_TIMEOUT_S)
 
