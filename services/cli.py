@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -181,6 +181,101 @@ def reconstruct(
     console.print(f"volume at [bold]{job['result']['path']}[/] in Tiled")
 
 
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(help="Recipe, for example 'unrolled': see models/superres/training.")],
+    folder: Annotated[Path | None, typer.Option("--folder", "-f", help="Default: training/PRESET.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of the whole training; default: the preset's.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop and save after so long.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between two validations.")] = 250,
+) -> None:
+    """Train a super-resolution network; the same command goes on where it was stopped, bit for bit on the CPU."""
+    from services.training.run import Schedule, run_training
+
+    configure_logging("WARNING")
+    run_training(Schedule(preset, folder or Path("training") / preset, steps, minutes, device, log_every), console)
+
+
+@app.command()
+def evaluate(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table, figures and pictures.")] = Path(
+        "evaluation"
+    ),
+    model: Annotated[list[str] | None, typer.Option(help="Name or weights file; repeat. The last is compared.")] = None,
+    probe: Annotated[list[str] | None, typer.Option(help="A, B or C; repeat. Default: all.")] = None,
+    counts: Annotated[list[float] | None, typer.Option(help="Of the brightest point; repeat; 'inf': no noise.")] = None,
+    maps: Annotated[list[str] | None, typer.Option(help="Kind of maps; repeat. Default: all.")] = None,
+    natural: Annotated[Path | None, typer.Option(help="Folder of photographs, as a further kind 'natural'.")] = None,
+    n_maps: Annotated[int, typer.Option(min=1, help="Of each kind.")] = 6,
+    device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
+) -> None:
+    """Compare enhancers with the truth on probes and maps that no training has seen."""
+    from models.superres.enhancers import ENHANCERS
+    from models.superres.evaluation.held_out import IMAGE_CLASSES
+    from services.evaluation.run import Request, run_evaluation
+
+    configure_logging("WARNING")
+    kinds = maps or [*IMAGE_CLASSES, *(["natural"] if natural else [])]
+    levels = counts or [30.0, 300.0, 3000.0, float("inf")]
+    run_evaluation(
+        Request(out, model or list(ENHANCERS), probe or ["A", "B", "C"], levels, kinds, n_maps, natural, device),
+        console,
+    )
+
+
+@app.command()
+def enhance(
+    maps: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN.h5",
+            help="Counts (y, x) at /maps/ELEMENT, x the fast axis, NaN where not measured; perhaps their variance at "
+            "/variance/ELEMENT (default: Poisson) and /mask (y, x), non-zero where measured.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    probe: Annotated[
+        Path,
+        typer.Option(
+            metavar="PROBE.h5",
+            help="/amplitude with /phase (radians), or /intensity, each (y, x) or (mode, y, x), with the attribute "
+            "pixel_nm; or a .npz of subprobe.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    step_nm: Annotated[float, typer.Option(help="Between two points of the scan.")],
+    pixel_nm: Annotated[float, typer.Option(help="Of the fine maps; a whole number of them makes a step.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="OUT.h5", help="Gets /enhanced, /sigma and /consistency, each with all elements."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="lmmse (linear estimate), bicubic (to compare with) ...; a wrong name lists them all.")
+    ] = "lmmse",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...; lmmse and bicubic need the CPU only.")] = "cpu",
+    scan: Annotated[
+        Literal["fly", "step"], typer.Option(help="Did the stage move along x while a point was counted?")
+    ] = "fly",
+    png: Annotated[Path | None, typer.Option(help="Also a picture: measured, enhanced and sigma.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> None:
+    """Enhance the maps of one file: no beamline, no catalogue, nothing else needs to run."""
+    from services.offline.enhancing import Request, enhance_file
+
+    configure_logging("WARNING")
+    request = Request(maps, probe, out, step_nm, pixel_nm, model, device, scan, png, overwrite)
+    try:
+        enhance_file(request, console, error_console)
+    except (SubprobeError, ValueError, OSError) as error:
+        _print_error(error)
+        raise typer.Exit(2) from error
+
+
 @probe_app.command("import")
 def probe_import(
     context: typer.Context,
@@ -247,6 +342,10 @@ def main() -> None:
             error_console.print(f"[red]setting {place}:[/] {problem['msg']}", highlight=False)
         sys.exit(2)
     except (SubprobeError, ValueError, FileNotFoundError) as error:
-        log.debug("traceback of the error below", exc_info=True)
-        error_console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        _print_error(error)
         sys.exit(1)
+
+
+def _print_error(error: Exception) -> None:
+    log.debug("traceback of the error below", exc_info=True)
+    error_console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)

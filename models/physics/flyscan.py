@@ -48,6 +48,11 @@ def fly_kernel(intensity: NDArray[np.floating], scale: int, motion: Motion) -> N
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
+def scan_kernel(intensity: NDArray[np.floating], scale: int, motion: Motion, binning: int = 1) -> NDArray[np.float32]:
+    """`fly_kernel` on fine pixels that are squares of ``binning`` probe pixels on a side, each of one areal density."""
+    return _binned(fly_kernel(intensity, scale * binning, motion), scale, binning)
+
+
 def matched_probe(probe: Probe, step_nm: float, scale: int) -> tuple[Probe, int]:
     """The probe at pixels of which a whole number, returned too, makes a fine pixel of step_nm / scale.
 
@@ -68,7 +73,7 @@ class FlyScanOperator:
     Attributes:
         shape: (rows, points) of the coarse map.
         scale: fine pixels per step.
-        kernel: see `fly_kernel`; summed over the probe pixels of each fine pixel.
+        kernel: see `scan_kernel`.
         margin_px: fine pixels beyond the field of view, on every side.
         fine_shape: scale * shape + 2 * margin_px.
     """
@@ -80,7 +85,7 @@ class FlyScanOperator:
             raise ValueError(f"binning is {binning}: pass the number of probe pixels along a fine pixel, at least 1")
         self.shape = shape
         self.scale = scale
-        self.kernel = _binned(fly_kernel(probe.intensity(), scale * binning, motion), scale, binning)
+        self.kernel = scan_kernel(probe.intensity(), scale, motion, binning)
         self.margin_px = (len(self.kernel) - scale) // 2
         self.fine_shape = (scale * shape[0] + 2 * self.margin_px, scale * shape[1] + 2 * self.margin_px)
         self._fft_shape = tuple(next_fast_len(side, real=True) for side in self.fine_shape)

@@ -11,7 +11,7 @@ from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import CoarseMap, coarse_maps
 from models.superres.consistency import consistency
-from models.superres.enhance import EnhancedMaps, check_scale
+from models.superres.enhancer import EnhancedMaps, check_scale
 from models.xrf.maps import ElementMaps
 
 _VERSION = "bicubic-1"

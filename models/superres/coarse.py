@@ -44,6 +44,13 @@ def coarse_maps(maps: ElementMaps) -> Iterator[CoarseMap]:
         yield _prepared(values, variance, measured)
 
 
+def peak_counts(coarse: CoarseMap) -> float:
+    """Counts of the brightest points (99.5 % quantile), as mean and variance tell them; never below 1e-3."""
+    values, variance = coarse.values[coarse.measured], coarse.variance[coarse.measured]
+    counts_per_unit = max(float(values.mean()), 0.0) / float(variance.mean())
+    return max(float(np.quantile(values, 0.995)) * counts_per_unit, 1e-3)
+
+
 def filled_from_nearest(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
     """A map (y, x) in which what is not known takes the value of the nearest point that is."""
     if known.all():

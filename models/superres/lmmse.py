@@ -9,7 +9,7 @@ from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import coarse_maps
 from models.superres.consistency import consistency
-from models.superres.enhance import EnhancedMaps, check_scale
+from models.superres.enhancer import EnhancedMaps, check_scale
 from models.superres.prior import CANDIDATES
 from models.superres.spectra import scan_spectra
 from models.superres.uncertainty import posterior_sigma

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.superres.enhance import EnhancedMaps
+from models.superres.enhancer import EnhancedMaps
 from models.xrf.maps import ElementMaps
 from services.catalog.angle_records import done_angle_indices, read_records
 from services.catalog.client import catalog_errors, merge_metadata

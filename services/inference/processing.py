@@ -11,7 +11,7 @@ from typing import Any
 
 from models.physics.probe import Probe
 from models.run_schema import ProjectionStart
-from models.superres.enhance import Enhancer
+from models.superres.enhancer import Enhancer
 from services.catalog.angle_records import Claim, claim_angle, commit_angle, fail_angle
 from services.catalog.client import Catalog
 from services.catalog.probes import ProbeRecord, choose_probe, read_probe

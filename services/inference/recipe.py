@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.physics.probe import Probe
 from models.run_schema import ProjectionStart, XrfDetector
-from models.superres.enhance import EnhancedMaps, Enhancer
+from models.superres.enhancer import EnhancedMaps, Enhancer
 from models.xrf.fit import MapFit
 from models.xrf.maps import ElementMaps
 from services.catalog.records import MalformedRunError, RawProjection

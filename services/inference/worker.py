@@ -12,7 +12,7 @@ from types import FrameType
 
 import torch
 
-from models.superres.enhance import Enhancer
+from models.superres.enhancer import Enhancer
 from models.superres.enhancers import make_enhancer
 from services.catalog.backlog import reject_run
 from services.catalog.client import Catalog, connect, is_answering

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,9 @@ def run_demo(settings: Settings, n_angles: int, keep: bool, console: Console) ->
     settings = _demo_settings(settings, _emptied_folder(settings.folder))
     configure_logging("INFO", StackFolder(settings.folder).logs / "demo.log")
     console.rule("[bold]subprobe demo")
-    stack = EmbeddedStack(settings)
-    with console.status("starting Tiled, the worker and the reconstruction service"):
-        stack.__enter__()
-    try:
+    with ExitStack() as running:
+        with console.status("starting Tiled, the worker and the reconstruction service"):
+            stack = running.enter_context(EmbeddedStack(settings))
         settings = with_stack_address(settings)
         session = open_session(settings)
         series = _scan(session, n_angles, console)
@@ -64,8 +64,6 @@ def run_demo(settings: Settings, n_angles: int, keep: bool, console: Console) ->
         if keep:
             console.print("everything keeps running; Ctrl-C stops it")
             stack.watch()
-    finally:
-        stack.__exit__(None, None, None)
     console.print(f"stopped; to look around: subprobe up --folder {settings.folder}", soft_wrap=True)
 
 

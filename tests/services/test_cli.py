@@ -16,7 +16,20 @@ def _run(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 def test_help_teaches_every_command(tmp_path: Path) -> None:
     done = _run("--help", folder=tmp_path)
     assert done.returncode == 0
-    for command in ("up", "down", "status", "shell", "demo", "worker", "serve", "reconstruct", "probe"):
+    for command in (
+        "up",
+        "down",
+        "status",
+        "shell",
+        "demo",
+        "worker",
+        "serve",
+        "reconstruct",
+        "probe",
+        "enhance",
+        "train",
+        "evaluate",
+    ):
         assert f" {command} " in done.stdout
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.run_schema import ProjectionStart
-from models.superres.enhance import EnhancedMaps
+from models.superres.enhancer import EnhancedMaps
 from models.xrf.maps import ElementMaps
 from services.catalog.angle_records import Claim, claim_angle, commit_angle
 from services.catalog.client import Catalog

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.physics.probe import gaussian_probe
-from models.superres.enhance import Enhancer
+from models.superres.enhancer import Enhancer
 from models.superres.enhancers import make_enhancer
 from services.catalog.client import Catalog
 from services.catalog.probes import import_probe

@@ -1,0 +1,54 @@
+"""The enhancer's contract: coarse maps and a kernel in, fine maps with sigma and consistency out."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.physics.probe import Probe
+from models.scan import Motion
+from models.xrf.maps import ElementMaps
+
+
+@dataclass(frozen=True)
+class EnhancedMaps:
+    """Fine maps; their pixel (s*i + a, s*j + b) lies under coarse pixel (i, j), 0 <= a, b < s.
+
+    Attributes:
+        elements: names in the order of the first axis.
+        values: (element, s*y, s*x) in ug/cm^2, float32, finite everywhere.
+        sigma: (element, s*y, s*x), one standard deviation of ``values``, same unit; large where the measurement was
+            missing.
+        consistency: (element, y, x), the measured minus the re-blurred enhanced map in units of the measurement's
+            standard deviation, as chi^2 per point averaged over 3x3 points; about 1 or below where the fine map
+            explains the measurement, NaN where not measured.
+        pixel_size_nm: of the fine grid.
+    """
+
+    elements: tuple[str, ...]
+    values: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    consistency: NDArray[np.float32]
+    pixel_size_nm: float
+
+
+class Enhancer(Protocol):
+    """Anything that turns coarse maps into fine ones for a known probe."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as in settings: ``lmmse``, ``bicubic``."""
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever the result for the same input may change (parameters, weights, version)."""
+
+    def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
+        """Enhance every element by an integer scale."""
+
+
+def check_scale(scale: int) -> None:
+    """Raise ValueError for what is no scale."""
+    if scale < 1:
+        raise ValueError(f"scale is {scale}: pass the number of fine pixels per coarse pixel, at least 1")

@@ -1,0 +1,110 @@
+"""Enhancement by a trained network, behind the same contract as the linear estimates."""
+
+from functools import cached_property, lru_cache
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.physics.flyscan import FlyScanOperator, matched_probe
+from models.physics.probe import Probe
+from models.scan import Motion
+from models.superres.bicubic import BicubicEnhancer
+from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
+from models.superres.consistency import consistency
+from models.superres.enhancer import EnhancedMaps, check_scale
+from models.superres.networks.measured import Measured
+from models.superres.networks.weights import TrainedNetwork, load_weights
+from models.superres.pairs.simulate import full_scale
+from models.xrf.maps import ElementMaps
+
+_PARTS = ("values", "variance", "measured")
+_AT_ONCE_POINTS = 40_000  # coarse points of one batch: keeps memory near one gigabyte
+
+
+Maps = NDArray[np.float32]
+
+
+class NetworkEnhancer:
+    """Runs a network on every element by itself; elements never meet.
+
+    Args:
+        weights: name of weights that come with subprobe, or path of others; loaded at the first map.
+        device: of torch.
+    """
+
+    def __init__(self, weights: str, device: str = "cpu") -> None:
+        self._weights = weights
+        self._device = device
+
+    @property
+    def name(self) -> str:
+        """As in settings."""
+        return self._trained.card.network
+
+    @property
+    def digest(self) -> str:
+        """Of weights and calibration."""
+        return self._trained.digest
+
+    @cached_property
+    def _trained(self) -> TrainedNetwork:
+        return load_weights(self._weights, self._device)
+
+    def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
+        """Enhance every element by an integer scale.
+
+        Raises:
+            ValueError: a scale that the network was not built for, or an element was measured nowhere.
+        """
+        check_scale(scale)
+        shape = (coarse.mask.shape[0], coarse.mask.shape[1])
+        kernel = torch.from_numpy(_kernel(probe, shape, coarse.pixel_size_nm, scale, motion)).to(self._device)
+        maps = list(coarse_maps(coarse))
+        at_once = max(1, _AT_ONCE_POINTS // coarse.mask.size)
+        batches = [maps[first : first + at_once] for first in range(0, len(maps), at_once)]
+        results = [self._enhanced(batch, kernel, scale) for batch in batches]
+        values = np.concatenate([values for values, _ in results])
+        sigmas = [sigma for _, sigma in results if sigma is not None]
+        return EnhancedMaps(
+            elements=coarse.elements,
+            values=values,
+            # The papers' networks have none of their own.
+            sigma=np.concatenate(sigmas) if sigmas else BicubicEnhancer().enhance(coarse, probe, motion, scale).sigma,
+            consistency=consistency(values, coarse, probe, motion, scale),
+            pixel_size_nm=coarse.pixel_size_nm / scale,
+        )
+
+    @torch.inference_mode()
+    def _enhanced(self, maps: list[CoarseMap], kernel: Tensor, scale: int) -> tuple[Maps, Maps | None]:
+        """Values and sigma, (element, y, x)."""
+        readings, variance, mask = (self._batch([getattr(element, part) for element in maps]) for part in _PARTS)
+        unit = full_scale(readings, variance)
+        told = kernel[None].expand(len(maps), -1, -1)
+        prediction = self._trained.module(Measured(readings / unit, variance / unit**2, mask, told, scale))
+        values = (prediction.values.float() * unit)[:, 0].cpu().numpy()
+        if prediction.log_scale is None:
+            return values, None
+        laplace = (torch.exp(prediction.log_scale.float()) * unit)[:, 0].cpu().numpy()
+        factors = np.array([self._sigma_factor(element) for element in maps], np.float32)
+        return values, np.float32(sqrt(2)) * laplace * factors[:, None, None]
+
+    def _batch(self, maps: list[NDArray[Any]]) -> Tensor:
+        return torch.from_numpy(np.stack(maps)[:, None].astype(np.float32)).to(self._device)
+
+    def _sigma_factor(self, element: CoarseMap) -> float:
+        """Between the counts of the calibration, on a logarithmic scale."""
+        table = self._trained.card.sigma_factor
+        if not table:
+            return 1.0
+        counts, factors = (np.array(column) for column in zip(*table, strict=True))
+        return float(np.interp(np.log(peak_counts(element)), np.log(counts), factors))
+
+
+@lru_cache(maxsize=8)
+def _kernel(probe: Probe, shape: tuple[int, int], step_nm: float, scale: int, motion: Motion) -> NDArray[np.float32]:
+    matched, binning = matched_probe(probe, step_nm, scale)
+    return FlyScanOperator(matched, shape, scale, motion, binning).kernel

@@ -1,0 +1,1 @@
+"""Networks that enhance coarse maps: the papers' and our own."""

@@ -1,0 +1,20 @@
+"""What every network gives."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Fine maps in the unit of the readings.
+
+    Attributes:
+        values: (B, 1, s*y, s*x).
+        log_scale: of the same shape, logarithm of the Laplace scale of the error; None where a network gives none.
+        stages: what stages before the last made, for losses; empty where there are none.
+    """
+
+    values: Tensor
+    log_scale: Tensor | None = None
+    stages: tuple[Tensor, ...] = ()

@@ -1,0 +1,1 @@
+"""Training of the super-resolution networks: presets, the loop, checkpoints."""

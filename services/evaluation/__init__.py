@@ -1,0 +1,1 @@
+"""Judging enhancers from the command line: table, figures, pictures."""

@@ -1,0 +1,1 @@
+"""Enhancement of maps in files, without a beamline or a catalogue."""
