@@ -11,10 +11,11 @@ from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import CoarseMap, coarse_maps
 from models.superres.consistency import consistency
-from models.superres.enhancer import EnhancedMaps, check_scale
+from models.superres.enhancer import EnhancedMaps, Factors, check_scale
 from models.xrf.maps import ElementMaps
 
 _VERSION = "bicubic-1"
+_SUPPORTED_FACTOR: Factors = ()
 _SHARPNESS = -0.75  # of Keys' kernel, as torch and OpenCV have it
 _ERROR_PER_CONTRAST = 0.5  # rms error of blur and interpolation per rms difference of neighbouring points: see README
 
@@ -32,6 +33,11 @@ class BicubicEnhancer:
     def digest(self) -> str:
         """Of the version and the constants."""
         return sha256(f"{_VERSION} {_SHARPNESS} {_ERROR_PER_CONTRAST}".encode()).hexdigest()[:16]
+
+    @property
+    def supported_factor(self) -> Factors:
+        """By `models.superres.evaluation.calibration`."""
+        return _SUPPORTED_FACTOR
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale.

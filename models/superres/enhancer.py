@@ -33,6 +33,18 @@ class EnhancedMaps:
     pixel_size_nm: float
 
 
+Factors = tuple[tuple[float, float], ...]
+"""(peak counts, factor on sigma), counts increasing; interpolated on a logarithmic scale of counts."""
+
+
+def factor_at(factors: Factors, counts: float) -> float:
+    """The factor at some peak counts; that of the nearest end beyond the table, 1 for an empty one."""
+    if not factors:
+        return 1.0
+    levels, values = (np.array(column) for column in zip(*factors, strict=True))
+    return float(np.interp(np.log(counts), np.log(levels), values))
+
+
 class Enhancer(Protocol):
     """Anything that turns coarse maps into fine ones for a known probe."""
 
@@ -43,6 +55,10 @@ class Enhancer(Protocol):
     @property
     def digest(self) -> str:
         """Changes whenever the result for the same input may change (parameters, weights, version)."""
+
+    @property
+    def supported_factor(self) -> Factors:
+        """On the sigma of maps at their supported resolution (`models.superres.trust`); empty: 1, an upper bound."""
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale."""

@@ -9,7 +9,7 @@ from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import coarse_maps
 from models.superres.consistency import consistency
-from models.superres.enhancer import EnhancedMaps, check_scale
+from models.superres.enhancer import EnhancedMaps, Factors, check_scale
 from models.superres.prior import CANDIDATES
 from models.superres.spectra import scan_spectra
 from models.superres.uncertainty import posterior_sigma
@@ -17,6 +17,7 @@ from models.superres.wiener import estimate, fine_map
 from models.xrf.maps import ElementMaps
 
 _VERSION = "lmmse-1"
+_SUPPORTED_FACTOR: Factors = ()
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class LmmseEnhancer:
     def digest(self) -> str:
         """Of the version and the priors it chooses from."""
         return sha256(f"{_VERSION} {CANDIDATES}".encode()).hexdigest()[:16]
+
+    @property
+    def supported_factor(self) -> Factors:
+        """By `models.superres.evaluation.calibration`."""
+        return _SUPPORTED_FACTOR
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale.

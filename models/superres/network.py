@@ -15,7 +15,7 @@ from models.scan import Motion
 from models.superres.bicubic import BicubicEnhancer
 from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
 from models.superres.consistency import consistency
-from models.superres.enhancer import EnhancedMaps, check_scale
+from models.superres.enhancer import EnhancedMaps, Factors, check_scale, factor_at
 from models.superres.networks.measured import Measured
 from models.superres.networks.weights import TrainedNetwork, load_weights
 from models.superres.pairs.simulate import full_scale
@@ -49,6 +49,11 @@ class NetworkEnhancer:
     def digest(self) -> str:
         """Of weights and calibration."""
         return self._trained.digest
+
+    @property
+    def supported_factor(self) -> Factors:
+        """By the card."""
+        return self._trained.card.supported_factor
 
     @cached_property
     def _trained(self) -> TrainedNetwork:
@@ -89,19 +94,13 @@ class NetworkEnhancer:
         if prediction.log_scale is None:
             return values, None
         laplace = (torch.exp(prediction.log_scale.float()) * unit)[:, 0].cpu().numpy()
-        factors = np.array([self._sigma_factor(element) for element in maps], np.float32)
+        factors = np.array(
+            [factor_at(self._trained.card.sigma_factor, peak_counts(element)) for element in maps], np.float32
+        )
         return values, np.float32(sqrt(2)) * laplace * factors[:, None, None]
 
     def _batch(self, maps: list[NDArray[Any]]) -> Tensor:
         return torch.from_numpy(np.stack(maps)[:, None].astype(np.float32)).to(self._device)
-
-    def _sigma_factor(self, element: CoarseMap) -> float:
-        """Between the counts of the calibration, on a logarithmic scale."""
-        table = self._trained.card.sigma_factor
-        if not table:
-            return 1.0
-        counts, factors = (np.array(column) for column in zip(*table, strict=True))
-        return float(np.interp(np.log(peak_counts(element)), np.log(counts), factors))
 
 
 @lru_cache(maxsize=8)

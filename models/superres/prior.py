@@ -9,6 +9,7 @@ from scipy import fft
 Map = NDArray[np.float64]
 
 _SCORING_STEPS = 6
+_NOTHING = 1e-12
 _LARGEST_STEP = 4.0  # factor by which a step of the fit may change the strength
 
 
@@ -53,7 +54,8 @@ def fit_prior(values: Map, variance: Map, expected: Map, padded: tuple[int, int]
     centred = (values - np.sum(values * taper) / np.sum(taper)) * taper
     periodogram = np.abs(fft.rfft2(centred, padded).ravel()[1:]) ** 2
     noise = float(np.sum(variance * taper**2))
-    signal = expected[:, 1:]
+    # A wide smooth probe transfers nothing at all at the highest frequencies.
+    signal = np.maximum(expected[:, 1:], _NOTHING * expected.max())
     strength = np.maximum(np.median(periodogram / signal, axis=1), 1e-9 * periodogram.max() / signal.max(axis=1))
     for _ in range(_SCORING_STEPS):
         weight = (signal / (strength[:, None] * signal + noise)) ** 2

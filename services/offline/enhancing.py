@@ -17,6 +17,7 @@ from models.scan import Motion
 from models.superres.enhance import whole_scale
 from models.superres.enhancer import Enhancer
 from models.superres.enhancers import make_enhancer
+from models.superres.trust import Trust, judge
 from models.xrf.maps import ElementMaps
 from services.catalog.provenance import software_versions
 from services.offline.hdf5 import InputFileError
@@ -58,14 +59,17 @@ def enhance_file(request: Request, console: Console, warnings: Console) -> None:
     with written_maps(request.out, coarse, scale, _lineage(request, probe, enhancer, scale)) as out:
         for index, element in enumerate(coarse.maps.elements):
             if element not in coarse.measured:
-                out.write(element, None)
+                out.write_nothing(element)
                 warnings.print(f"[yellow]warning:[/] {escape(element)} was measured nowhere: it is written as NaN")
                 continue
             alone = _only(coarse.maps, index)
             enhanced = enhancer.enhance(alone, probe, request.motion, scale)
-            out.write(element, enhanced)
+            trust = judge(enhanced, alone, probe, request.motion, enhancer.supported_factor)
+            out.write(element, enhanced, trust)
             row = ElementRow(element, coarse.units[element], alone.values[0], enhanced.values[0], enhanced.sigma[0])
-            console.print(_summary(row, enhanced.consistency), highlight=False, soft_wrap=True)
+            console.print(_summary(row, enhanced.consistency, trust), highlight=False, soft_wrap=True)
+            for flag in trust.flags[0]:
+                warnings.print(f"[yellow]warning:[/] {escape(element)}: {escape(flag)}", soft_wrap=True)
             if request.png:
                 rows.append(row)
         if request.png:
@@ -130,11 +134,12 @@ def _sha256(path: Path) -> str:
         raise InputFileError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _summary(row: ElementRow, consistency: NDArray[np.float32]) -> str:
+def _summary(row: ElementRow, consistency: NDArray[np.float32], trust: Trust) -> str:
     (height, width), (fine_height, fine_width) = row.coarse.shape, row.enhanced.shape
     missing = int(np.count_nonzero(~np.isfinite(row.coarse)))
     return (
         f"[bold]{escape(row.element)}[/]  {height} x {width} -> {fine_height} x {fine_width}"
         f"{f', {missing} points not measured' if missing else ''}, sigma {np.median(row.sigma):.3g} "
-        f"{escape(row.units)}, consistency {np.nanmedian(consistency):.2f} (medians)"
+        f"{escape(row.units)}, consistency {np.nanmedian(consistency):.2f} (medians), "
+        f"measured down to a period of {trust.period_nm[0]:.0f} nm"
     )

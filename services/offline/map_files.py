@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.superres.enhance import counted_maps
 from models.superres.enhancer import EnhancedMaps
+from models.superres.trust import Trust
 from models.xrf.maps import ElementMaps
 from services.errors import SubprobeError
 from services.offline.hdf5 import opened, read_numbers
@@ -47,15 +48,18 @@ class Product:
         units: None for those of the input.
     """
 
-    of: Callable[[EnhancedMaps], NDArray[np.float32]]
+    of: Callable[[EnhancedMaps, Trust], NDArray[np.float32]]
     fine: bool = True
     units: str | None = None
 
 
 PRODUCTS: dict[str, Product] = {
-    "enhanced": Product(lambda maps: maps.values),
-    "sigma": Product(lambda maps: maps.sigma),
-    "consistency": Product(lambda maps: maps.consistency, fine=False, units="chi^2 per point"),
+    "enhanced": Product(lambda maps, _: maps.values),
+    "sigma": Product(lambda maps, _: maps.sigma),
+    "supported": Product(lambda _, trust: trust.supported),
+    "supported_sigma": Product(lambda _, trust: trust.supported_sigma),
+    "consistency": Product(lambda maps, _: maps.consistency, fine=False, units="chi^2 per point"),
+    "null_share": Product(lambda _, trust: trust.null_share, fine=False, units="share of the structure around"),
 }
 """By their group in the output."""
 
@@ -86,15 +90,25 @@ class OutputFile:
         self._coarse = coarse
         self._scale = scale
 
-    def write(self, element: str, enhanced: EnhancedMaps | None) -> None:
-        """Write every product of one element; NaN where it was measured nowhere and there is nothing to write."""
+    def write(self, element: str, enhanced: EnhancedMaps, trust: Trust) -> None:
+        """Write every product of one element; what stands beside the map is in its attributes."""
+        index = enhanced.elements.index(element)
+        self._write_maps(element, {group: product.of(enhanced, trust)[index] for group, product in PRODUCTS.items()})
+        attributes = self._file["enhanced"][element].attrs
+        attributes["supported_period_nm"] = trust.period_nm[index]
+        attributes["flags"] = "; ".join(trust.flags[index])
+
+    def write_nothing(self, element: str) -> None:
+        """Write NaN for an element that was measured nowhere."""
+        self._write_maps(element, {})
+
+    def _write_maps(self, element: str, maps: Mapping[str, NDArray[np.float32]]) -> None:
         rows, points = self._coarse.maps.mask.shape
         step_nm = self._coarse.maps.pixel_size_nm
         for group, product in PRODUCTS.items():
             scale = self._scale if product.fine else 1
             nothing = np.full((scale * rows, scale * points), np.nan, np.float32)
-            values = nothing if enhanced is None else product.of(enhanced)[enhanced.elements.index(element)]
-            dataset = self._file.require_group(group).create_dataset(element, data=values)
+            dataset = self._file.require_group(group).create_dataset(element, data=maps.get(group, nothing))
             dataset.attrs["pixel_nm"] = step_nm / scale
             dataset.attrs["units"] = product.units or self._coarse.units[element]
 

@@ -13,8 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from models.superres.evaluation.calibration import calibrate
+from models.superres.network import NetworkEnhancer
 from models.superres.networks.weights import Card, save_weights
-from models.superres.training.calibration import calibrate
 from models.superres.training.checkpoint import load_training, save_training, weights_digest
 from models.superres.training.loop import StepReport, Training, start, train
 from models.superres.training.presets import PRESETS, Preset
@@ -28,6 +29,7 @@ _LOG = "log.csv"
 _COLUMNS = ("step", "loss", "error", "learning_rate", "seconds", "validation_psnr_db")
 _SAVE_S = 120.0
 _SMOOTHED_OVER = 100
+_CALIBRATION_MAPS = 10
 
 
 class TrainingError(SubprobeError):
@@ -77,7 +79,9 @@ def run_training(schedule: Schedule, console: Console) -> None:
     finally:
         save_training(schedule.folder / _CHECKPOINT, training)
     psnr_db = validation.psnr_db(training.averaged)
-    _write_weights(schedule, training, {"validation_psnr_db": psnr_db, "bicubic_psnr_db": validation.bicubic_psnr_db})
+    with console.status("calibrating the uncertainty" if training.step >= preset.n_steps else "writing weights"):
+        figures = {"validation_psnr_db": psnr_db, "bicubic_psnr_db": validation.bicubic_psnr_db}
+        _write_weights(schedule, training, figures)
     console.print(
         f"validation {psnr_db:.2f} dB (bicubic {validation.bicubic_psnr_db:.2f}); weights "
         f"{weights_digest(training.averaged)} in {schedule.folder / schedule.preset}.safetensors"
@@ -152,9 +156,13 @@ def _write_weights(schedule: Schedule, training: Training, figures: dict[str, fl
         batch=preset.batch,
         commit=_commit(),
         figures=figures,
-        sigma_factor=calibrate(training.averaged, preset, schedule.device),
     )
     save_weights(schedule.folder, schedule.preset, training.averaged, card)
+    if training.step >= preset.n_steps:
+        path = schedule.folder / f"{schedule.preset}.safetensors"
+        factors = calibrate(NetworkEnhancer(str(path), schedule.device), min(_CALIBRATION_MAPS, preset.n_images))
+        card = replace(card, sigma_factor=factors.sigma, supported_factor=factors.supported)
+        save_weights(schedule.folder, schedule.preset, training.averaged, card)
 
 
 def _commit() -> str:

@@ -29,7 +29,8 @@ class Card:
         batch: pairs of a step.
         commit: of the code that trained it.
         figures: what was measured with it, by name.
-        sigma_factor: (peak counts, factor on the network's own sigma), increasing counts; from conformal calibration.
+        sigma_factor: (peak counts, factor on the network's own sigma), counts increasing: conformal calibration.
+        supported_factor: the same for the map at its supported resolution, where sigma is `trust.judge`'s.
     """
 
     network: str
@@ -42,6 +43,7 @@ class Card:
     commit: str
     figures: Mapping[str, float] = field(default_factory=dict)
     sigma_factor: tuple[tuple[float, float], ...] = ()
+    supported_factor: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,14 @@ def load_weights(name_or_path: str, device: str = "cpu") -> TrainedNetwork:
         shipped = ", ".join(shipped_weights()) or "none"
         raise FileNotFoundError(f"no weights at {path}: pass a .safetensors file, or one of those shipped: {shipped}")
     said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    card = Card(**{**said, "sigma_factor": tuple((float(c), float(f)) for c, f in said["sigma_factor"])})
+    factors = {key: tuple((float(c), float(f)) for c, f in said[key]) for key in ("sigma_factor", "supported_factor")}
+    card = Card(**{**said, **factors})
     module = build(card.network, card.config)
     try:
         module.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit its card, a {card.network} of {dict(card.config)}") from error
-    digest = sha256(path.read_bytes() + repr(card.sigma_factor).encode()).hexdigest()[:16]
+    digest = sha256(path.read_bytes() + repr(factors).encode()).hexdigest()[:16]
     return TrainedNetwork(module.to(device).eval().requires_grad_(False), card, digest)
 
 

@@ -130,14 +130,15 @@ def _add_chord(
         [int(np.clip(along + sign * reach, 0, n)) for along, n in zip(centre, total.shape, strict=True)]
         for sign in (-1, 1)
     )
-    dy, dx = (np.arange(first, last) - at for first, last, at in ((top, bottom, centre[0]), (left, right, centre[1])))
-    path = chord(dy[:, None], dx[None, :])
+    dy = np.arange(top, bottom, dtype=np.float64)[:, None] - centre[0]
+    dx = np.arange(left, right, dtype=np.float64)[None, :] - centre[1]
+    path = chord(dy, dx)
     if rng.random() < 0.25:
         shrunk = rng.uniform(0.5, 0.95)
-        path = path - rng.uniform(0.3, 1) * shrunk * chord(dy[:, None] / shrunk, dx[None, :] / shrunk)
+        path = path - rng.uniform(0.3, 1) * shrunk * chord(dy / shrunk, dx / shrunk)
     if rng.random() < 0.4:
         angle, width = rng.uniform(0, np.pi), rng.uniform(0.8, 5)
-        across = np.cos(angle) * dy[:, None] + np.sin(angle) * dx[None, :] - 0.3 * radius * rng.normal()
+        across = np.cos(angle) * dy + np.sin(angle) * dx - 0.3 * radius * rng.normal()
         path = path * (1 - rng.uniform(0.2, 1) * np.clip(width / 2 + 0.5 - np.abs(across), 0, 1))
     total[top:bottom, left:right] += rng.uniform(0.4, 1) * path
 
@@ -169,7 +170,7 @@ def _polyhedron_chord(rng: np.random.Generator, radius: float) -> Chord:
                 far = np.minimum(far, room / nz)
             else:
                 near = np.maximum(near, room / min(nz, -1e-6))
-        return np.clip(far - near, 0, None)
+        return np.asarray(np.clip(far - near, 0, None))
 
     return chord
 

@@ -1,0 +1,161 @@
+"""How far to trust an enhanced map: at which resolution the data carry it, what no scan of this kind sees, warnings."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, uniform_filter
+
+from models.physics.flyscan import FlyScanOperator, matched_probe
+from models.physics.probe import Probe
+from models.physics.xray import FWHM_PER_SIGMA
+from models.scan import Motion
+from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
+from models.superres.enhancer import EnhancedMaps, Factors, factor_at
+from models.superres.networks.data_step import folded, transfer, unfolded
+from models.superres.prior import CANDIDATES, fit_prior
+from models.superres.spectra import scan_spectra
+from models.xrf.maps import ElementMaps
+
+LOW_COUNTS = 15.0
+HIGH_CHI_SQUARED = 1.5
+MANY_MISSING = 0.05
+_CARRIED = 0.5  # share of a specimen's variance that the data must determine
+_SEEN_AT_ALL = 1e-4  # of the largest transfer, squared: below it a frequency is in the null space
+_MIRRORED_PX = 4  # coarse pixels
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What stands beside enhanced maps of the same elements.
+
+    Attributes:
+        period_nm: (element,) full period of the finest structure of which the data determine more than half.
+        supported: (element, s*y, s*x) the maps blurred by a Gaussian whose full width at half maximum is half of that
+            period: what is left is measured more than it is supposed.
+        supported_sigma: (element, s*y, s*x) one standard deviation of ``supported`` against the truth blurred alike.
+        null_share: (element, y, x) share of the map's local structure that changes no reading: from the prior alone.
+        flags: of each element, warnings in words; empty where there is nothing to warn of.
+    """
+
+    period_nm: tuple[float, ...]
+    supported: Map
+    supported_sigma: Map
+    null_share: Map
+    flags: tuple[tuple[str, ...], ...]
+
+
+def judge(enhanced: EnhancedMaps, coarse: ElementMaps, probe: Probe, motion: Motion, factors: Factors = ()) -> Trust:
+    """Judge enhanced maps by the scan that they come from.
+
+    Args:
+        enhanced: to be judged.
+        coarse: that they were made from.
+        probe: of the scan.
+        motion: of the scan.
+        factors: `Enhancer.supported_factor` of their enhancer.
+
+    Raises:
+        ValueError: the fine maps do not cover the coarse ones, or an element was measured nowhere.
+    """
+    shape = (coarse.mask.shape[0], coarse.mask.shape[1])
+    scale = enhanced.values.shape[-1] // shape[1]
+    kernel = _kernel(probe, shape, coarse.pixel_size_nm, scale, motion)
+    maps = list(coarse_maps(coarse))
+    periods = [supported_period_nm(element, probe, coarse.pixel_size_nm, scale, motion) for element in maps]
+    blurs = [blur_sigma_px(period, enhanced.pixel_size_nm) for period in periods]
+    return Trust(
+        period_nm=tuple(periods),
+        supported=np.array([blurred(plane, px) for plane, px in zip(enhanced.values, blurs, strict=True)]),
+        supported_sigma=np.array(
+            [
+                np.float32(factor_at(factors, peak_counts(element))) * np.sqrt(blurred(plane**2, px))
+                for element, plane, px in zip(maps, enhanced.sigma, blurs, strict=True)
+            ]
+        ),
+        null_share=np.array([_null_share(plane, kernel, scale) for plane in enhanced.values], np.float32),
+        flags=tuple(_flags(element, chi) for element, chi in zip(maps, enhanced.consistency, strict=True)),
+    )
+
+
+def supported_period_nm(coarse: CoarseMap, probe: Probe, step_nm: float, scale: int, motion: Motion) -> float:
+    """Full period down to which the data determine more than half of a specimen's variance, by the map's own prior.
+
+    With the prior P fitted to the map, the transfer T of the scan and the noise N, the share at a frequency f is
+    |T|^2 P over s^2 (S + N), where S is the mean of |T|^2 P over the aliases of f: noise and aliasing both count.
+
+    Source: posterior variance of the linear estimate, Kay (1993), eq. 12.21.
+    """
+    spectra = scan_spectra(probe, coarse.values.shape, step_nm, scale, motion)
+    chosen, strength = fit_prior(coarse.values, coarse.variance, spectra.candidates, spectra.padded)
+    matched, binning = matched_probe(probe, step_nm, scale)
+    kernel = FlyScanOperator(matched, (1, 1), scale, motion, binning).kernel
+    pixel_nm = step_nm / scale
+    fine = (scale * spectra.padded[0], scale * spectra.padded[1])
+    fy, fx = (np.fft.fftfreq(n, pixel_nm) for n in fine)
+    squared = fy[:, None] ** 2 + fx[None, :] ** 2
+    spectrum = transfer(torch.from_numpy(kernel)[None], scale, fine)
+    power = torch.from_numpy(strength / binning**2 * CANDIDATES[chosen].spectrum(squared))[None, None]
+    passed = power * (spectrum.real**2 + spectrum.imag**2)
+    noise = float(coarse.variance[coarse.measured].mean())
+    share = (passed / (scale**2 * (unfolded(folded(passed, scale), scale) + noise)))[0, 0].numpy()
+    ring_per_nm = 1 / (pixel_nm * max(fine))
+    ring = np.rint(np.sqrt(squared) / ring_per_nm).astype(int).ravel()
+    carried = np.bincount(ring, share.ravel()) / np.bincount(ring)
+    lost = np.flatnonzero(carried[1:] < _CARRIED)
+    last = max(1, int(lost[0])) if len(lost) else len(carried) - 1
+    return float(max(1 / (last * ring_per_nm), 2 * pixel_nm))
+
+
+def blur_sigma_px(period_nm: float, pixel_nm: float) -> float:
+    """Of the Gaussian that takes a map to a supported period: half of the period wide at half maximum."""
+    return period_nm / 2 / FWHM_PER_SIGMA / pixel_nm
+
+
+def blurred(plane: Map, sigma_px: float) -> Map:
+    """A map after a Gaussian, mirrored at its border."""
+    return np.asarray(gaussian_filter(plane, sigma_px, mode="reflect"), np.float32)
+
+
+def _null_share(values: Map, kernel: NDArray[np.float32], scale: int) -> NDArray[np.float64]:
+    """(y, x) energy of the part that the scan maps to nothing over that of all structure, around each point."""
+    border = scale * _MIRRORED_PX
+    mirrored = np.pad(values.astype(np.float64), border, mode="symmetric")
+    shape = (mirrored.shape[0], mirrored.shape[1])
+    spectrum = transfer(torch.from_numpy(kernel).double()[None], scale, shape)
+    seen = folded(spectrum.real**2 + spectrum.imag**2, scale)
+    inverse = torch.where(seen > _SEEN_AT_ALL * seen.max(), 1 / seen, 0)
+    fine = torch.fft.fft2(torch.from_numpy(mirrored)[None, None])
+    measured = torch.fft.ifft2(spectrum.conj() * unfolded(folded(fine * spectrum, scale) * inverse, scale)).real
+    unseen = (mirrored - measured[0, 0].numpy())[border:-border, border:-border]
+    structure = values - gaussian_filter(values.astype(np.float64), 2.0 * scale, mode="reflect")
+    null, whole = (uniform_filter(_block_mean(part**2, scale), 3, mode="reflect") for part in (unseen, structure))
+    floor = 1e-6 * max(float(np.mean(values.astype(np.float64) ** 2)), np.finfo(np.float64).tiny)
+    return np.asarray(np.clip(null / (np.maximum(whole, null) + floor), 0, 1))
+
+
+def _block_mean(values: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+    rows, points = values.shape[0] // scale, values.shape[1] // scale
+    return np.asarray(values.reshape(rows, scale, points, scale).mean(axis=(1, 3)))
+
+
+def _flags(coarse: CoarseMap, chi_squared: Map) -> tuple[str, ...]:
+    found = []
+    counts, missing = peak_counts(coarse), 1 - float(coarse.measured.mean())
+    if counts < LOW_COUNTS:
+        found.append(f"counts low: about {counts:.2g} in the brightest points")
+    if np.isfinite(chi_squared).any() and (typical := float(np.nanmedian(chi_squared))) > HIGH_CHI_SQUARED:
+        found.append(f"chi^2 high: {typical:.1f} per point; is the probe, or the noise, another one?")
+    if missing > MANY_MISSING:
+        found.append(f"{missing:.0%} of the points are missing")
+    return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def _kernel(probe: Probe, shape: tuple[int, int], step_nm: float, scale: int, motion: Motion) -> NDArray[np.float32]:
+    matched, binning = matched_probe(probe, step_nm, scale)
+    return FlyScanOperator(matched, shape, scale, motion, binning).kernel

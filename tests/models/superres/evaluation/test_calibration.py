@@ -1,0 +1,53 @@
+"""Calibrated intervals cover what they promise on maps like those of the calibration."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from models.physics.probe import Probe
+from models.scan import Motion
+from models.superres.bicubic import BicubicEnhancer
+from models.superres.enhancer import EnhancedMaps, Factors, factor_at
+from models.superres.evaluation import calibration
+from models.superres.evaluation.calibration import LEVELS, calibrate
+from models.xrf.maps import ElementMaps
+
+
+@dataclass(frozen=True)
+class Misjudged:
+    """Bicubic whose sigma is a constant times too small."""
+
+    too_small: float
+    name: str = "misjudged"
+    digest: str = "none"
+    supported_factor: Factors = ()
+
+    def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
+        enhanced = BicubicEnhancer().enhance(coarse, probe, motion, scale)
+        return replace(enhanced, sigma=enhanced.sigma / np.float32(self.too_small))
+
+
+@pytest.fixture(autouse=True)
+def two_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "LEVELS", (15.0, 1500.0))
+
+
+def test_factors_undo_any_constant_misjudgement() -> None:
+    right, wrong = (calibrate(Misjudged(too_small), 2, 24) for too_small in (1.0, 3.0))
+    assert [counts for counts, _ in right.sigma] == [15.0, 1500.0]
+    for kind in ("sigma", "supported"):
+        for (_, factor), (_, larger) in zip(getattr(right, kind), getattr(wrong, kind), strict=True):
+            assert larger / factor == pytest.approx(3, rel=0.01)
+
+
+def test_maps_at_their_supported_resolution_are_surer() -> None:
+    factors = calibrate(Misjudged(1.0), 2, 24)
+    assert all(rest < full for (_, full), (_, rest) in zip(factors.sigma, factors.supported, strict=True))
+
+
+def test_factors_are_interpolated_between_levels_and_end_flat() -> None:
+    factors = ((10.0, 1.0), (1000.0, 3.0))
+    assert [factor_at(factors, counts) for counts in (1.0, 100.0, 1e6)] == pytest.approx([1, 2, 3])
+    assert factor_at((), 50.0) == 1
+    assert list(LEVELS) == sorted(LEVELS)
