@@ -66,7 +66,7 @@ def run_evaluation(request: Request, console: Console) -> None:
     table = table_markdown(results)
     (request.out / "table.md").write_text(table, encoding="utf-8")
     draw_panels(plan, request.out / "panels.png")
-    console.print(table, markup=False, highlight=False)
+    console.print(table, markup=False, highlight=False, soft_wrap=True)
     console.print(f"all figures in {request.out / 'results.csv'}, pictures in {request.out / 'panels.png'}")
 
 

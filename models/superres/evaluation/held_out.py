@@ -12,7 +12,7 @@ from models.phantoms.specimens import make_specimen
 from models.physics.flyscan import FlyScanOperator
 from models.physics.probe import Probe
 from models.superres.pairs.images import dead_leaves, particles
-from models.superres.pairs.probes import Optics, intensity
+from models.superres.pairs.probes import PAPERS_OPTICS, Optics, intensity
 from models.xrf.maps import ElementMaps
 
 PIXEL_NM, STEP_NM, SCALE = 7.5, 30.0, 4
@@ -25,7 +25,7 @@ _NOISELESS_COUNTS = 1e6
 Image = NDArray[np.float32]
 
 _OPTICS = {
-    "A": Optics((0.125, 0.125), False, 0.35, (0.05, 0.0, 0.0, 0.0, 0.0, 0.0), 1.72),
+    "A": PAPERS_OPTICS,
     "B": Optics((0.125, 0.125), False, 0.35, (0.12, 0.12, 0.14, 0.04, 0.0, 0.0), 0.6),
     "C": Optics((0.095, 0.17), True, 0.0, (0.08, 0.0, 0.0, 0.0, 0.0, 0.0), 0.5),
 }

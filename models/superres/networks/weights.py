@@ -66,7 +66,7 @@ def load_weights(name_or_path: str, device: str = "cpu") -> TrainedNetwork:
     """Weights that come with subprobe, by name, or any others by the path of their safetensors file.
 
     Raises:
-        FileNotFoundError: there are none of that name or at that path.
+        FileNotFoundError: there are none of that name or at that path, or no card beside them.
         ValueError: the card does not fit the weights.
     """
     path = Path(name_or_path)
@@ -75,16 +75,28 @@ def load_weights(name_or_path: str, device: str = "cpu") -> TrainedNetwork:
     if not path.exists():
         shipped = ", ".join(shipped_weights()) or "none"
         raise FileNotFoundError(f"no weights at {path}: pass a .safetensors file, or one of those shipped: {shipped}")
-    said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    factors = {key: tuple((float(c), float(f)) for c, f in said[key]) for key in ("sigma_factor", "supported_factor")}
-    card = Card(**{**said, **factors})
+    card = _read_card(path.with_suffix(".json"))
     module = build(card.network, card.config)
     try:
         module.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit its card, a {card.network} of {dict(card.config)}") from error
-    digest = sha256(path.read_bytes() + repr(factors).encode()).hexdigest()[:16]
+    digest = sha256(path.read_bytes() + repr((card.sigma_factor, card.supported_factor)).encode()).hexdigest()[:16]
     return TrainedNetwork(module.to(device).eval().requires_grad_(False), card, digest)
+
+
+def _read_card(path: Path) -> Card:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        factors = {
+            key: tuple((float(counts), float(factor)) for counts, factor in said.get(key, ()))
+            for key in ("sigma_factor", "supported_factor")
+        }
+        return Card(**{**said, **factors})
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no card {path} beside the weights: copy it too") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no card of weights ({error}): copy the one that `subprobe train` wrote") from error
 
 
 def shipped_weights() -> list[str]:

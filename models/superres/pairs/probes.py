@@ -41,6 +41,10 @@ class Optics:
     source_sigma: float
 
 
+PAPERS_OPTICS = Optics((0.125, 0.125), False, 0.35, (0.05, 0.0, 0.0, 0.0, 0.0, 0.0), 1.72)
+"""A zone plate's focus, 40 nm wide where a pixel is 7.5 nm: the one probe that the papers' networks are trained on."""
+
+
 def random_optics(rng: np.random.Generator) -> Optics:
     """Any focus that a nanoprobe may have; about 25 to 80 nm wide where a pixel is 7.5 nm."""
     scale = np.array([0.1, 0.08, 0.08, 0.04, 0.04, 0.02])
@@ -92,6 +96,12 @@ def random_kernel(rng: np.random.Generator, scale: int) -> KernelPair:
     binning = int(rng.choice(_BINNINGS, p=_BINNING_SHARES))
     told = _misjudged(rng, focus) if rng.random() < 0.5 else focus
     return KernelPair(*(scan_kernel(known, scale, motion, binning) for known in (focus, told)))
+
+
+def kernel_of(optics: Optics, scale: int) -> KernelPair:
+    """The kernel of a fly-scan with a known probe."""
+    kernel = scan_kernel(intensity(optics), scale, "fly")
+    return KernelPair(kernel, kernel)
 
 
 def padded_kernel(kernel: NDArray[np.float32], side: int) -> NDArray[np.float32]:

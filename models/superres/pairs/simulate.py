@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.superres.networks.data_step import read_by_scan, transfer
 from models.superres.networks.measured import Measured
-from models.superres.pairs.probes import KernelPair, padded_kernel, random_kernel
+from models.superres.pairs.probes import KernelPair, Optics, kernel_of, padded_kernel, random_kernel
 
 MARGIN_PX = 36  # fine pixels of specimen around a patch that its scan also sees; a multiple of 2, 3 and 4
 _NOISELESS_COUNTS = 1e6
@@ -36,7 +36,7 @@ class Conditions:
         noiseless_share: of pairs without noise.
         most_background: counts under the line, over those of a point that reads 1.
         holed_share: of pairs that miss points or part of a row.
-        fixed_kernel: of every pair, instead of random ones; (k, k) for the only scale.
+        fixed_optics: of every pair, instead of random ones.
     """
 
     scales: tuple[tuple[int, float], ...] = ((4, 0.8), (3, 0.1), (2, 0.1))
@@ -45,7 +45,7 @@ class Conditions:
     noiseless_share: float = 0.1
     most_background: float = 0.1
     holed_share: float = 0.2
-    fixed_kernel: NDArray[np.float32] | None = None
+    fixed_optics: Optics | None = None
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def _column(values: NDArray[np.float64], device: str) -> Tensor:
 
 
 def _kernel(rng: np.random.Generator, conditions: Conditions, scale: int) -> KernelPair:
-    if conditions.fixed_kernel is not None:
-        return KernelPair(conditions.fixed_kernel, conditions.fixed_kernel)
+    if conditions.fixed_optics is not None:
+        return kernel_of(conditions.fixed_optics, scale)
     return random_kernel(rng, scale)
 
 

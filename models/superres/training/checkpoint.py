@@ -57,8 +57,6 @@ def load_training(path: Path, preset: Preset, device: str = "cpu") -> Training:
 def preset_digest(preset: Preset) -> str:
     """Changes with anything that a preset says, besides the length of the training."""
     said = asdict(preset) | {"n_steps": None}
-    kernel = preset.conditions.fixed_kernel
-    said["conditions"]["fixed_kernel"] = None if kernel is None else sha256(kernel.tobytes()).hexdigest()
     return sha256(json.dumps(said, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 

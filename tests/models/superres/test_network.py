@@ -142,5 +142,19 @@ def test_calibration_widens_sigma_at_its_counts(weights: Path, probe: Probe, tmp
 
 
 def test_weights_that_are_nowhere_are_refused_by_name() -> None:
-    with pytest.raises(FileNotFoundError, match="no weights at .*nothing.safetensors: pass"):
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*nothing\.safetensors: pass"):
         load_weights("nothing")
+
+
+def test_weights_without_their_card_or_with_another_are_refused(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "moved.safetensors"
+    path.write_bytes((weights / "unrolled.safetensors").read_bytes())
+    with pytest.raises(FileNotFoundError, match="no card"):
+        load_weights(str(path))
+    card = path.with_suffix(".json")
+    card.write_text('{"hello": 1}')
+    with pytest.raises(ValueError, match="is no card of weights"):
+        load_weights(str(path))
+    card.write_text((weights / "residual.json").read_text())
+    with pytest.raises(ValueError, match="does not fit its card, a residual"):
+        load_weights(str(path))

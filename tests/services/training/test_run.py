@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from models.superres.evaluation import calibration
 from models.superres.networks.weights import load_weights
 from models.superres.pairs.simulate import Conditions
 from models.superres.training import presets
@@ -27,6 +28,7 @@ TINY = presets.Preset(
 @pytest.fixture
 def tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(presets.PRESETS, "tiny", TINY)
+    monkeypatch.setattr(calibration, "LEVELS", (100.0,))
 
 
 def _run(schedule: Schedule) -> str:

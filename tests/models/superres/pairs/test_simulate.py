@@ -6,7 +6,7 @@ import torch
 
 from models.superres.networks.data_step import read_by_scan, transfer
 from models.superres.pairs.bank import ProceduralMaps
-from models.superres.pairs.probes import largest_side
+from models.superres.pairs.probes import PAPERS_OPTICS, largest_side
 from models.superres.pairs.simulate import MARGIN_PX, Conditions, draw_pairs, scan
 
 CONDITIONS = Conditions(coarse_px=12)
@@ -71,3 +71,9 @@ def test_a_hole_takes_what_stands_around_it() -> None:
     mask[..., 4:6, 3:] = 0
     measured, truth = scan(fine, _flat(largest_side(4), 4), 4, counts, none, mask, torch.Generator().manual_seed(1))
     torch.testing.assert_close(measured.readings, torch.full_like(mask, truth[0, 0, 0, 0].item()), atol=1e-4, rtol=0)
+
+
+def test_a_known_probe_is_that_of_every_pair(maps: ProceduralMaps) -> None:
+    conditions = Conditions(scales=((4, 1.0),), coarse_px=12, fixed_optics=PAPERS_OPTICS)
+    kernel = draw_pairs(maps, conditions, 2, seed=1, step=0).measured.kernel
+    assert torch.equal(kernel[0], kernel[1])
