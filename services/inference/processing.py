@@ -21,7 +21,13 @@ from services.catalog.runs import FinishedRun, projection_start, read_measured
 from services.catalog.series_layout import SeriesNode, ensure_fine_stacks, ensure_series
 from services.catalog.stacks import Stacks
 from services.catalog.writing import note_waiting, summarise_series, write_coarse, write_fine
-from services.inference.recipe import check_can_be_fitted, enhance_projection, fit_projection, projection_quality
+from services.inference.recipe import (
+    check_can_be_fitted,
+    enhance_projection,
+    fit_projection,
+    judge_projection,
+    projection_quality,
+)
 
 log = logging.getLogger(__name__)
 
@@ -130,17 +136,20 @@ class Processor:
     ) -> dict[str, Any]:
         maps = fit_projection(raw)
         watch.lap("fit")
-        enhanced = enhance_projection(maps, raw, self._read_probe(chosen), self._enhancer, series.scale)
+        probe = self._read_probe(chosen)
+        enhanced = enhance_projection(maps, raw, probe, self._enhancer, series.scale)
         watch.lap("enhance")
         readable_at = write_coarse(series, raw.start.angle_index, maps, enhanced)
         watch.lap("write")
+        trust = judge_projection(maps, enhanced, raw, probe, self._enhancer)
+        watch.lap("judge")
         return {
             "readable_at": readable_at,
             "probe": {"key": chosen.key, "digest": chosen.digest},
             "enhancer": {"name": self._enhancer.name, "digest": self._enhancer.digest},
             "scale": series.scale,
             "identity": _identity(raw.run_uid, chosen.digest, self._enhancer.digest, str(series.scale)),
-            "quality": asdict(projection_quality(maps, enhanced)),
+            "quality": asdict(projection_quality(maps, enhanced, trust)),
         }
 
     def _process_fine(self, series: SeriesNode, raw: RawProjection, watch: Stopwatch) -> dict[str, Any]:
@@ -154,7 +163,7 @@ class Processor:
         return {
             "paired_run_uid": raw.start.paired_run_uid,
             "identity": _identity(raw.run_uid),
-            "quality": asdict(projection_quality(maps, None)),
+            "quality": asdict(projection_quality(maps)),
         }
 
     def _complete(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.physics.probe import Probe
 from models.run_schema import ProjectionStart, XrfDetector
 from models.superres.enhancer import EnhancedMaps, Enhancer
+from models.superres.trust import Trust, judge
 from models.xrf.fit import MapFit
 from models.xrf.maps import ElementMaps
 from services.catalog.records import MalformedRunError, RawProjection
@@ -28,6 +29,10 @@ class ProjectionQuality:
     enhanced_sigma_ug_cm2: dict[str, float]
     consistency: dict[str, float]
     """About 1 or below where the fine maps explain the measurement."""
+    supported_period_nm: dict[str, float]
+    """Of the finest structure that the measurement determines more than the prior does."""
+    flags: dict[str, tuple[str, ...]]
+    """Warnings in words, of elements that have any."""
 
 
 def check_can_be_fitted(start: ProjectionStart) -> None:
@@ -65,7 +70,16 @@ def enhance_projection(
     return enhancer.enhance(maps, probe, raw.start.scan.motion, scale)
 
 
-def projection_quality(maps: ElementMaps, enhanced: EnhancedMaps | None) -> ProjectionQuality:
+def judge_projection(
+    maps: ElementMaps, enhanced: EnhancedMaps, raw: RawProjection, probe: Probe, enhancer: Enhancer
+) -> Trust:
+    """How far to trust the enhanced maps of one projection."""
+    return judge(enhanced, maps, probe, raw.start.scan.motion, enhancer.supported_factor)
+
+
+def projection_quality(
+    maps: ElementMaps, enhanced: EnhancedMaps | None = None, trust: Trust | None = None
+) -> ProjectionQuality:
     """The numbers of a projection; without enhanced maps (a fine scan) those of the fit alone."""
     measured = int(np.count_nonzero(maps.mask))
     return ProjectionQuality(
@@ -75,6 +89,8 @@ def projection_quality(maps: ElementMaps, enhanced: EnhancedMaps | None) -> Proj
         fitted_sigma_ug_cm2=_by_element(maps.elements, np.sqrt(maps.variance), np.median),
         enhanced_sigma_ug_cm2={} if enhanced is None else _by_element(enhanced.elements, enhanced.sigma, np.median),
         consistency={} if enhanced is None else _by_element(enhanced.elements, enhanced.consistency, np.median),
+        supported_period_nm={} if trust is None else dict(zip(maps.elements, trust.period_nm, strict=True)),
+        flags={} if trust is None else {e: f for e, f in zip(maps.elements, trust.flags, strict=True) if f},
     )
 
 

@@ -85,7 +85,8 @@ def natural(folder: Path) -> Callable[[int, int], Image]:
         raise FileNotFoundError(f"no .jpg or .png in {folder}: pass a folder of photographs")
 
     def image(index: int, side: int) -> Image:
-        grey = np.asarray(PillowImage.open(files[index % len(files)]).convert("L"), np.float32) / 255
+        with PillowImage.open(files[index % len(files)]) as picture:
+            grey = np.asarray(picture.convert("L"), np.float32) / 255
         short = [max(0, side - n) for n in grey.shape]
         grey = np.pad(grey, [(n // 2, n - n // 2) for n in short], mode="symmetric")
         top, left = ((n - side) // 2 for n in grey.shape)

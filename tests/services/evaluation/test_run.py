@@ -31,7 +31,8 @@ def test_table_figures_and_picture_are_written(tmp_path: Path) -> None:
     assert [(row["enhancer"], row["image_class"]) for row in rows] == [
         (name, kind) for kind in ("xrf-like", "stripes") for name in ("bicubic", "lmmse")
     ]
-    assert PillowImage.open(tmp_path / "panels.png").width > 500
+    with PillowImage.open(tmp_path / "panels.png") as picture:
+        assert picture.width > 500
 
 
 @pytest.mark.parametrize(

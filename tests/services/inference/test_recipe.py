@@ -8,7 +8,7 @@ from models.physics.probe import gaussian_probe
 from models.run_schema import XrfDetector
 from models.superres.enhancers import make_enhancer
 from services.catalog.records import MalformedRunError, RawProjection
-from services.inference.recipe import enhance_projection, fit_projection, projection_quality
+from services.inference.recipe import enhance_projection, fit_projection, judge_projection, projection_quality
 
 _DENSITY = {"Zn": 20.0, "Mn": 5.0}
 
@@ -56,11 +56,21 @@ def test_enhanced_maps_are_finite_on_the_fine_grid_also_where_nothing_was_measur
 
 def test_quality_counts_points_and_averages_measured_ones(raw):
     maps = fit_projection(raw)
-    quality = projection_quality(maps, None)
+    quality = projection_quality(maps)
 
     assert (quality.measured_points, quality.masked_points) == (15, 5)
     assert quality.mean_ug_cm2 == pytest.approx(_DENSITY, rel=0.02)
     assert quality.consistency == {}
+
+
+def test_quality_says_down_to_which_period_the_data_carry_a_map_and_warns_of_missing_points(raw):
+    maps, probe, enhancer = fit_projection(raw), gaussian_probe(60.0, energy_kev=10.0), make_enhancer("lmmse")
+    enhanced = enhance_projection(maps, raw, probe, enhancer, 4)
+    quality = projection_quality(maps, enhanced, judge_projection(maps, enhanced, raw, probe, enhancer))
+
+    assert quality.supported_period_nm.keys() == _DENSITY.keys()
+    assert all(60 <= period <= 700 for period in quality.supported_period_nm.values())
+    assert all("25% of the points are missing" in flags for flags in quality.flags.values())
 
 
 def test_elements_that_cannot_be_fitted_are_the_fault_of_the_run(raw):

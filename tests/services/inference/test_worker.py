@@ -61,7 +61,7 @@ def test_an_angle_taken_again_is_replaced_whatever_the_order(catalog, run_writer
     lineage = read_lineage(catalog, start.series_uid, 0)
     assert (lineage["run_uid"], lineage["state"], lineage["probe"]["key"]) == (late, "complete", probe)
     assert lineage["quality"]["masked_points"] == 5
-    assert set(lineage["seconds"]) == {"open", "read", "fit", "enhance", "write"}
+    assert set(lineage["seconds"]) == {"open", "read", "fit", "enhance", "write", "judge"}
     read, values = _expected(catalog, late, probe)["fitted"]
     np.testing.assert_array_equal(read(catalog, start.series_uid, 0), values)
 
