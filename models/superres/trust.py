@@ -86,7 +86,8 @@ def supported_period_nm(coarse: CoarseMap, probe: Probe, step_nm: float, scale: 
     """Full period down to which the data determine more than half of a specimen's variance, by the map's own prior.
 
     With the prior P fitted to the map, the transfer T of the scan and the noise N, the share at a frequency f is
-    |T|^2 P over s^2 (S + N), where S is the mean of |T|^2 P over the aliases of f: noise and aliasing both count.
+    |T|^2 P over s^2 (S + N), where S is the mean of |T|^2 P over the aliases of f: noise and aliasing both count. A map
+    without structure beyond its noise gives the field of view.
 
     Source: posterior variance of the linear estimate, Kay (1993), eq. 12.21.
     """
@@ -108,7 +109,8 @@ def supported_period_nm(coarse: CoarseMap, probe: Probe, step_nm: float, scale: 
     carried = np.bincount(ring, share.ravel()) / np.bincount(ring)
     lost = np.flatnonzero(carried[1:] < _CARRIED)
     last = max(1, int(lost[0])) if len(lost) else len(carried) - 1
-    return float(max(1 / (last * ring_per_nm), 2 * pixel_nm))
+    field_of_view_nm = step_nm * max(coarse.values.shape)
+    return float(np.clip(1 / (last * ring_per_nm), 2 * pixel_nm, max(field_of_view_nm, 2 * pixel_nm)))
 
 
 def blur_sigma_px(period_nm: float, pixel_nm: float) -> float:
