@@ -202,7 +202,9 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table, figures and pictures.")] = Path(
         "evaluation"
     ),
-    model: Annotated[list[str] | None, typer.Option(help="Name or weights file; repeat. The last is compared.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Name or weights file; repeat; the last is compared with the others.")
+    ] = None,
     probe: Annotated[list[str] | None, typer.Option(help="A, B or C; repeat. Default: all.")] = None,
     counts: Annotated[list[float] | None, typer.Option(help="Of the brightest point; repeat; 'inf': no noise.")] = None,
     maps: Annotated[list[str] | None, typer.Option(help="Kind of maps; repeat. Default: all.")] = None,
@@ -211,7 +213,6 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
 ) -> None:
     """Compare enhancers with the truth on probes and maps that no training has seen."""
-    from models.superres.enhancers import ENHANCERS
     from models.superres.evaluation.held_out import IMAGE_CLASSES
     from services.evaluation.run import Request, run_evaluation
 
@@ -219,7 +220,16 @@ def evaluate(
     kinds = maps or [*IMAGE_CLASSES, *(["natural"] if natural else [])]
     levels = counts or [30.0, 300.0, 3000.0, float("inf")]
     run_evaluation(
-        Request(out, model or list(ENHANCERS), probe or ["A", "B", "C"], levels, kinds, n_maps, natural, device),
+        Request(
+            out,
+            model or ["bicubic", "lmmse", "unrolled"],
+            probe or ["A", "B", "C"],
+            levels,
+            kinds,
+            n_maps,
+            natural,
+            device,
+        ),
         console,
     )
 

@@ -15,7 +15,15 @@ from models.superres.enhancer import EnhancedMaps, Factors, check_scale
 from models.xrf.maps import ElementMaps
 
 _VERSION = "bicubic-1"
-_SUPPORTED_FACTOR: Factors = ()
+_SUPPORTED_FACTOR: Factors = (
+    (15.0, 0.185),
+    (50.0, 0.294),
+    (150.0, 0.448),
+    (500.0, 0.732),
+    (1500.0, 1.002),
+    (5000.0, 1.319),
+    (15000.0, 1.567),
+)
 _SHARPNESS = -0.75  # of Keys' kernel, as torch and OpenCV have it
 _ERROR_PER_CONTRAST = 0.5  # rms error of blur and interpolation per rms difference of neighbouring points: see README
 

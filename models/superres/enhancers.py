@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from models.superres.baselines.least_squares import LeastSquaresEnhancer
+from models.superres.baselines.poisson_tv import PoissonTvEnhancer
+from models.superres.baselines.richardson_lucy import RichardsonLucyEnhancer
 from models.superres.bicubic import BicubicEnhancer
 from models.superres.enhancer import Enhancer
 from models.superres.lmmse import LmmseEnhancer
@@ -11,8 +14,12 @@ from models.superres.network import NetworkEnhancer
 ENHANCERS: dict[str, Callable[[str], Enhancer]] = {
     "lmmse": lambda _device: LmmseEnhancer(),
     "bicubic": lambda _device: BicubicEnhancer(),
+    "unrolled": lambda device: NetworkEnhancer("unrolled", device),
+    "richardson-lucy": lambda _device: RichardsonLucyEnhancer(),
+    "poisson-tv": lambda _device: PoissonTvEnhancer(),
+    "least-squares": lambda _device: LeastSquaresEnhancer(),
 }
-"""Each takes the torch device to compute on; the two linear ones need none and run on the CPU."""
+"""Each takes the torch device to compute on; all but the networks need none and run on the CPU."""
 
 
 def make_enhancer(name: str, device: str = "cpu") -> Enhancer:

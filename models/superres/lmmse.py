@@ -17,7 +17,15 @@ from models.superres.wiener import estimate, fine_map
 from models.xrf.maps import ElementMaps
 
 _VERSION = "lmmse-1"
-_SUPPORTED_FACTOR: Factors = ()
+_SUPPORTED_FACTOR: Factors = (
+    (15.0, 0.391),
+    (50.0, 0.357),
+    (150.0, 0.32),
+    (500.0, 0.297),
+    (1500.0, 0.283),
+    (5000.0, 0.269),
+    (15000.0, 0.258),
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Classical super-resolution, each run to convergence: what a network has to beat."""
