@@ -19,6 +19,7 @@ class FailingEnhancer:
 
     name = "failing"
     digest = "0"
+    supported_factor = ()
 
     def enhance(self, coarse, probe, motion, scale):
         if not coarse.mask.all():
