@@ -1,5 +1,6 @@
 """What a scanned nanoprobe reads of a specimen: the forward operator of a step or fly scan and its exact adjoint."""
 
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -60,6 +61,13 @@ def matched_probe(probe: Probe, step_nm: float, scale: int) -> tuple[Probe, int]
     """
     binning = max(1, ceil(step_nm / (scale * probe.pixel_size_nm) - 1e-6))
     return probe.resampled(step_nm / (scale * binning)), binning
+
+
+@lru_cache(maxsize=8)
+def matched_kernel(probe: Probe, step_nm: float, scale: int, motion: Motion) -> NDArray[np.float32]:
+    """`scan_kernel` of a known probe on fine pixels of step_nm / scale; made once for all maps of a series."""
+    matched, binning = matched_probe(probe, step_nm, scale)
+    return scan_kernel(matched.intensity(), scale, motion, binning)
 
 
 class FlyScanOperator:

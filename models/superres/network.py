@@ -1,6 +1,6 @@
 """Enhancement by a trained network, behind the same contract as the linear estimates."""
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.physics.flyscan import FlyScanOperator, matched_probe
+from models.physics.flyscan import matched_kernel
 from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.bicubic import BicubicEnhancer
@@ -66,8 +66,7 @@ class NetworkEnhancer:
             ValueError: a scale that the network was not built for, or an element was measured nowhere.
         """
         check_scale(scale)
-        shape = (coarse.mask.shape[0], coarse.mask.shape[1])
-        kernel = torch.from_numpy(_kernel(probe, shape, coarse.pixel_size_nm, scale, motion)).to(self._device)
+        kernel = torch.from_numpy(matched_kernel(probe, coarse.pixel_size_nm, scale, motion)).to(self._device)
         maps = list(coarse_maps(coarse))
         at_once = max(1, _AT_ONCE_POINTS // coarse.mask.size)
         batches = [maps[first : first + at_once] for first in range(0, len(maps), at_once)]
@@ -101,9 +100,3 @@ class NetworkEnhancer:
 
     def _batch(self, maps: list[NDArray[Any]]) -> Tensor:
         return torch.from_numpy(np.stack(maps)[:, None].astype(np.float32)).to(self._device)
-
-
-@lru_cache(maxsize=8)
-def _kernel(probe: Probe, shape: tuple[int, int], step_nm: float, scale: int, motion: Motion) -> NDArray[np.float32]:
-    matched, binning = matched_probe(probe, step_nm, scale)
-    return FlyScanOperator(matched, shape, scale, motion, binning).kernel

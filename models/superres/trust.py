@@ -1,14 +1,13 @@
 """How far to trust an enhanced map: at which resolution the data carry it, what no scan of this kind sees, warnings."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from models.physics.flyscan import FlyScanOperator, matched_probe
+from models.physics.flyscan import matched_kernel, matched_probe
 from models.physics.probe import Probe
 from models.physics.xray import FWHM_PER_SIGMA
 from models.scan import Motion
@@ -62,9 +61,8 @@ def judge(enhanced: EnhancedMaps, coarse: ElementMaps, probe: Probe, motion: Mot
     Raises:
         ValueError: the fine maps do not cover the coarse ones, or an element was measured nowhere.
     """
-    shape = (coarse.mask.shape[0], coarse.mask.shape[1])
-    scale = enhanced.values.shape[-1] // shape[1]
-    kernel = _kernel(probe, shape, coarse.pixel_size_nm, scale, motion)
+    scale = enhanced.values.shape[-1] // coarse.mask.shape[1]
+    kernel = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
     maps = list(coarse_maps(coarse))
     periods = [supported_period_nm(element, probe, coarse.pixel_size_nm, scale, motion) for element in maps]
     blurs = [blur_sigma_px(period, enhanced.pixel_size_nm) for period in periods]
@@ -93,8 +91,8 @@ def supported_period_nm(coarse: CoarseMap, probe: Probe, step_nm: float, scale: 
     """
     spectra = scan_spectra(probe, coarse.values.shape, step_nm, scale, motion)
     chosen, strength = fit_prior(coarse.values, coarse.variance, spectra.candidates, spectra.padded)
-    matched, binning = matched_probe(probe, step_nm, scale)
-    kernel = FlyScanOperator(matched, (1, 1), scale, motion, binning).kernel
+    _, binning = matched_probe(probe, step_nm, scale)
+    kernel = matched_kernel(probe, step_nm, scale, motion)
     pixel_nm = step_nm / scale
     fine = (scale * spectra.padded[0], scale * spectra.padded[1])
     fy, fx = (np.fft.fftfreq(n, pixel_nm) for n in fine)
@@ -155,9 +153,3 @@ def _flags(coarse: CoarseMap, chi_squared: Map) -> tuple[str, ...]:
     if missing > MANY_MISSING:
         found.append(f"{missing:.0%} of the points are missing")
     return tuple(found)
-
-
-@lru_cache(maxsize=8)
-def _kernel(probe: Probe, shape: tuple[int, int], step_nm: float, scale: int, motion: Motion) -> NDArray[np.float32]:
-    matched, binning = matched_probe(probe, step_nm, scale)
-    return FlyScanOperator(matched, shape, scale, motion, binning).kernel
