@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.superres.networks.data_step import correction, read_by_scan, transfer
+from models.superres.networks.map_prior import fitted_spectrum
 from models.superres.networks.measured import Measured
 from models.superres.networks.prediction import Prediction
 
@@ -15,6 +16,8 @@ _NOISE_GAIN = 4.0  # brings the noise of usual maps near 1
 _RESIDUAL_GAIN = 0.3
 _LEAST_SIGMA = 1e-2
 _REFERENCE_SCALE = 4  # frequencies are counted in cycles per quarter of a step at any scale
+_PRIOR_SEEN_AT = (0.25, 1.0)  # cycles per step
+_FILLING_ROUNDS = 2
 _LOG_SCALE_START = -3.0
 _TILE_PX = 192  # coarse pixels; maps of 140 x 140 go in one piece
 
@@ -41,8 +44,9 @@ class UnrolledConfig:
 class Unrolled(nn.Module):
     """Stages of an exact least mean-square data step and a small convolutional network, for any probe.
 
-    The first data step starts from the map's mean, each later one from what the stage before it made; it needs the
-    spectrum of the error there, three learned numbers a stage that also follow noise and contrast. Networks see every
+    The first data step starts from the map's mean, under the power law that fits the map itself: it gives the linear
+    estimate. Each later one starts from what the stage before it made and needs the spectrum of the error there, three
+    learned numbers a stage that also follow noise, contrast and the power law. Networks see every
     fine map folded to the coarse grid (pixel-unshuffle), the readings, their noise, the residual in units of noise and
     which points were measured. A point without a measurement has no residual: what stands there is what the stages
     make of its surroundings. The mean residual is added at the end, so that the map keeps the flux that was measured.
@@ -58,10 +62,10 @@ class Unrolled(nn.Module):
         self.config = config
         stages = range(config.n_stages)
         self.priors = nn.ModuleList([_Prior(config) for _ in stages])
-        self.log_power = nn.Parameter(torch.tensor([-3.0 - min(stage, 1) for stage in stages]))
-        self.log_corner = nn.Parameter(torch.tensor([-3.5 if stage == 0 else -2.0 for stage in stages]))
-        self.exponent = nn.Parameter(torch.tensor([2.2 if stage == 0 else 1.0 for stage in stages]))
-        self.sensitivity = nn.Parameter(torch.zeros(config.n_stages, 2))
+        self.log_power = nn.Parameter(torch.tensor([0.0 if stage == 0 else -4.0 for stage in stages]))
+        self.log_corner = nn.Parameter(torch.full((config.n_stages - 1,), -2.0))
+        self.exponent = nn.Parameter(torch.ones(config.n_stages - 1))
+        self.sensitivity = nn.Parameter(torch.zeros(config.n_stages, 4))
         self.uncertainty = _UncertaintyHead(config)
 
     def spectrum_parameters(self) -> list[nn.Parameter]:
@@ -90,10 +94,13 @@ class Unrolled(nn.Module):
         return Prediction(scene.cropped(fine), scene.cropped(log_scale), tuple(stages[:-1]))
 
     def _error_spectrum(self, stage: int, scene: "_Scene") -> Tensor:
-        log_power = self.log_power[stage] + (self.sensitivity[stage] * scene.noise_and_contrast).sum(-1)
-        corner = torch.exp(2 * self.log_corner[stage])
-        shape = ((scene.squared_frequency + corner) / 0.01) ** -self.exponent[stage].clamp(0, 4)
-        return torch.exp(log_power)[:, None, None, None] * shape
+        log_power = self.log_power[stage] + (self.sensitivity[stage] * scene.features).sum(-1)
+        strength = torch.exp(log_power)[:, None, None, None]
+        if stage == 0:
+            return strength * scene.prior
+        corner = torch.exp(2 * self.log_corner[stage - 1])
+        shape = ((scene.squared_frequency + corner) / 0.01) ** -self.exponent[stage - 1].clamp(0, 4)
+        return strength * shape
 
 
 class _Scene:
@@ -112,17 +119,39 @@ class _Scene:
         self.mean = (weight * self.readings).sum((2, 3), keepdim=True)
         self._noise = (weight * variance).sum((2, 3), keepdim=True) + 1e-7
         contrast = (weight * (self.readings - self.mean) ** 2).sum((2, 3), keepdim=True)
-        self.noise_and_contrast = torch.stack([self._noise.log(), (contrast + 1e-4).log()], -1).view(-1, 2) / 5
         self.squared_frequency = _squared_frequency(self.fine_shape, scale, self.readings.device)
+        self.prior = fitted_spectrum(
+            measured.readings.float(),
+            measured.variance.float(),
+            self._transfer,
+            _REFERENCE_SCALE**2 * self.squared_frequency,
+            scale,
+        )
+        parts = [self._noise, contrast + 1e-4, *(self._prior_at(f) + 1e-7 for f in _PRIOR_SEEN_AT)]
+        self.features = torch.stack(parts, -1).log().view(-1, len(parts)) / 5
         self._sigma = variance.clamp_min(0).sqrt()
+        self._holed = not bool((self.mask > 0).all())
+
+    def _prior_at(self, cycles_per_step: float) -> Tensor:
+        column = round(cycles_per_step * self.prior.shape[-1] / self.scale)
+        return self.prior[..., :1, column : column + 1]
 
     def data_step(self, fine: Tensor, power: Tensor, *, first: bool) -> tuple[Tensor, Tensor]:
-        """Change of the fine map and the residual left; a hole in the first step takes its filling for a reading."""
-        if first:
-            residual = self.readings - self.mean
-        else:
+        """Change of the fine map and the residual left.
+
+        In the first step a hole takes its filling for a reading, then, round by round, what the estimate itself would
+        read there: expectation-maximisation, which ends where the hole has no say.
+        """
+        if not first:
             residual = self.mask * (self.readings - read_by_scan(fine, self._transfer, self.scale))
-        return correction(residual, power, self._transfer, self._noise, self.scale)
+            return correction(residual, power, self._transfer, self._noise, self.scale)
+        residual = self.readings - self.mean
+        change, left = correction(residual, power, self._transfer, self._noise, self.scale)
+        for _ in range(_FILLING_ROUNDS if self._holed else 0):
+            guessed = read_by_scan(change, self._transfer, self.scale)
+            residual = self.mask * residual + (1 - self.mask) * guessed
+            change, left = correction(residual, power, self._transfer, self._noise, self.scale)
+        return change, left
 
     def planes(self, fine: Tensor, left: Tensor) -> Tensor:
         """(B, s*s + 4, y, x): what the networks see."""

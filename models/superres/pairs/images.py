@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, zoom
+from scipy.special import expit
 
 from models.superres.pairs.shapes import Blend, Distance, Image, disc, paint, square, texture, triangle, turned
 
@@ -14,9 +16,9 @@ _MARGIN_PX = 60  # beyond the image: particles also hang over its border
 
 
 def draw_image(rng: np.random.Generator, side: int) -> Image:
-    """A fine map (side, side) between 0 and 1: particles, leaves, projections or layers, some of them mixed."""
+    """A fine map (side, side) between 0 and 1: any kind, some mixed, a third of them larger and smoother."""
     kind = rng.choice(list(_WEIGHTS), p=list(_WEIGHTS.values()))
-    image = GENERATORS[kind](rng, side)
+    image = _enlarged(rng, kind, side) if rng.random() < 0.35 else GENERATORS[kind](rng, side)
     if rng.random() < 0.15:
         image = image + rng.uniform(0.1, 0.6) * smooth_layers(rng, side)
     return np.asarray(np.clip(image / max(float(image.max()), 1e-3), 0, 1), np.float32)
@@ -79,13 +81,35 @@ def smooth_layers(rng: np.random.Generator, side: int) -> Image:
     return np.asarray(np.clip(image, 0, None) / max(float(image.max()), 1e-3), np.float32)
 
 
+def random_fields(rng: np.random.Generator, side: int) -> Image:
+    """Gaussian noise of any power law, as it is or bent into domains, veins or islands: nothing has a drawn edge."""
+    field = texture(rng, side, rng.uniform(1.3, 2.4))
+    bent: dict[str, Callable[[], Image]] = {
+        "as it is": lambda: 1 + rng.uniform(0.1, 0.4) * texture(rng, side, rng.uniform(0.9, 2.4)),
+        "domains": lambda: np.asarray(expit(rng.uniform(2, 30) * (field - rng.normal()))),
+        "veins": lambda: np.exp(-((rng.uniform(1, 6) * field) ** 2)),
+        "islands": lambda: np.clip(field - rng.uniform(-0.5, 1), 0, None) ** rng.uniform(0.5, 2),
+    }
+    image = np.clip(bent[str(rng.choice(list(bent)))](), 0, None)
+    return np.asarray(image / max(float(image.max()), 1e-6), np.float32)
+
+
 GENERATORS: dict[str, Callable[[np.random.Generator, int], Image]] = {
     "particles": particles,
     "dead_leaves": dead_leaves,
     "projections": projections,
     "smooth_layers": smooth_layers,
+    "random_fields": random_fields,
 }
-_WEIGHTS = {"particles": 0.38, "dead_leaves": 0.24, "projections": 0.30, "smooth_layers": 0.08}
+_WEIGHTS = {"particles": 0.30, "dead_leaves": 0.18, "projections": 0.28, "smooth_layers": 0.06, "random_fields": 0.18}
+
+
+def _enlarged(rng: np.random.Generator, kind: str, side: int) -> Image:
+    """As `GENERATORS` draw it, magnified 1.3 to 4 times, pixels smoothed away."""
+    drawn = GENERATORS[kind](rng, max(48, int(side / rng.uniform(1.3, 4))))
+    factor = side / len(drawn)
+    larger = zoom(drawn, factor, order=1, mode="reflect", grid_mode=True)
+    return np.asarray(gaussian_filter(larger[:side, :side], rng.uniform(0.3, 0.8) * factor), np.float32)
 
 
 def _particle(rng: np.random.Generator, side: int, grain: Image, wobble: Image) -> Image:

@@ -11,6 +11,7 @@ from models.scan import Motion
 WINDOW_PX = 64
 _EDGE_WIDTH = 0.004  # of a pupil's rim, in cycles per pixel: keeps the focus inside its window
 _SQUARE_SHARE, _MIXED_SHARE, _STEP_SHARE = 0.25, 0.25, 0.15
+_MISJUDGED_SHARE, _MOST_ELSEWHERE = 0.4, 0.05
 _BINNINGS, _BINNING_SHARES = (1, 2, 3, 4), (0.62, 0.18, 0.12, 0.08)
 
 
@@ -94,7 +95,7 @@ def random_kernel(rng: np.random.Generator, scale: int) -> KernelPair:
         focus = focus + rng.uniform(0.05, 0.5) * intensity(random_optics(rng))
     motion: Motion = "step" if rng.random() < _STEP_SHARE else "fly"
     binning = int(rng.choice(_BINNINGS, p=_BINNING_SHARES))
-    told = _misjudged(rng, focus) if rng.random() < 0.5 else focus
+    told = _misjudged(rng, focus) if rng.random() < _MISJUDGED_SHARE else focus
     return KernelPair(*(scan_kernel(known, scale, motion, binning) for known in (focus, told)))
 
 
@@ -118,12 +119,13 @@ def largest_side(scale: int) -> int:
 
 
 def _misjudged(rng: np.random.Generator, focus: NDArray[np.float64]) -> NDArray[np.float64]:
-    """5 % of the intensity elsewhere, and up to 0.3 pixels off."""
+    """Up to 5 % of the intensity elsewhere, and mostly less than 0.3 pixels off."""
+    elsewhere = rng.uniform(0, _MOST_ELSEWHERE)
     f = np.fft.fftfreq(len(focus))
     ramp = np.exp(-2j * np.pi * (rng.normal() * 0.15 * f[:, None] + rng.normal() * 0.15 * f[None, :]))
     shifted = np.maximum(np.fft.ifft2(np.fft.fft2(focus) * ramp).real, 0)
     other = intensity(random_optics(rng))
-    return np.asarray(0.95 * shifted / shifted.sum() * focus.sum() + 0.05 * other * focus.sum())
+    return np.asarray(((1 - elsewhere) * shifted / shifted.sum() + elsewhere * other) * focus.sum())
 
 
 def _pupil(optics: Optics, fy: NDArray[np.float64], fx: NDArray[np.float64]) -> NDArray[np.float64]:

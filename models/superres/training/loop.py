@@ -19,6 +19,7 @@ from models.superres.training.presets import Preset
 _CLIP_NORM = 1.0
 _LEAST_SHARE = 0.01
 _HALVINGS = 5
+_LAST_SHARE = 0.25
 
 LOSSES: dict[str, Callable[[Prediction, Tensor], Tensor]] = {
     "staged": staged_error,
@@ -115,6 +116,8 @@ def schedule(preset: Preset, step: int) -> float:
     done = step / preset.n_steps
     if preset.schedule == "halving":
         return warm * 0.5 ** int(done * _HALVINGS)
+    if preset.schedule == "steady":
+        return warm * max(_LEAST_SHARE, min(1.0, (1 - done) / _LAST_SHARE))
     return warm * max(_LEAST_SHARE, (1 + math.cos(math.pi * done)) / 2)
 
 

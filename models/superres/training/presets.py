@@ -19,7 +19,8 @@ class Preset:
         n_steps: of the whole training.
         batch: pairs of a step.
         learning_rate: at its height.
-        schedule: "cosine" down to a hundredth, or "halving" five times, at equal intervals.
+        schedule: "cosine" down to a hundredth; "halving" five times, at equal intervals; "steady" and only in the last
+            quarter down to a hundredth, so that a training may still be made longer.
         warm_up: steps.
         spectrum_gain: factor on the learning rate of an error spectrum's few numbers.
         ema_decay: of the averaged weights, which are those that are shipped; 0 for none.

@@ -38,7 +38,7 @@ def test_map_and_its_uncertainty_cover_the_fine_grid(network: Unrolled, shape: t
 
 
 def test_default_size_is_as_documented() -> None:
-    assert sum(weights.numel() for weights in Unrolled(UnrolledConfig()).parameters()) == 1_037_443
+    assert sum(weights.numel() for weights in Unrolled(UnrolledConfig()).parameters()) == 1_037_447
 
 
 def test_scale_without_layers_is_refused(network: Unrolled) -> None:
@@ -46,9 +46,11 @@ def test_scale_without_layers_is_refused(network: Unrolled) -> None:
         network(_measured((6, 6), scale=5))
 
 
-def test_what_stands_in_a_hole_hardly_matters_after_the_first_step(network: Unrolled) -> None:
-    """It only starts the iteration: a filling off by 0.2 moves the hole's pixels by much less."""
-    whole = _measured((12, 12))
+def test_what_stands_in_a_hole_hardly_matters(network: Unrolled) -> None:
+    """It only starts the iteration and has a share in the prior: a filling off by 0.2 moves pixels by much less."""
+    drawn = _measured((12, 12))
+    smooth = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(drawn.readings, (2, 2, 2, 2), "reflect"), 5, 1)
+    whole = Measured(smooth, drawn.variance, drawn.mask, drawn.kernel, 4)
     mask = whole.mask.clone()
     mask[..., 6, 6] = 0
     other = whole.readings.clone()
@@ -58,8 +60,7 @@ def test_what_stands_in_a_hole_hardly_matters_after_the_first_step(network: Unro
             network(Measured(readings, whole.variance, mask, whole.kernel, 4)).values
             for readings in (whole.readings, other)
         ]
-    assert (results[0] - results[1]).abs().max() < 0.15
-    assert (results[0] - results[1])[..., :12, :12].abs().max() < 0.02
+    assert (results[0] - results[1]).abs().max() < 0.1
 
 
 def test_constant_map_keeps_its_value(network: Unrolled) -> None:
