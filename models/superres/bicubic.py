@@ -11,18 +11,21 @@ from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import CoarseMap, coarse_maps
 from models.superres.consistency import consistency
-from models.superres.enhancer import EnhancedMaps, Factors, check_scale
+from models.superres.enhancer import Calibration, EnhancedMaps, check_scale
 from models.xrf.maps import ElementMaps
 
 _VERSION = "bicubic-1"
-_SUPPORTED_FACTOR: Factors = (
-    (15.0, 0.185),
-    (50.0, 0.294),
-    (150.0, 0.448),
-    (500.0, 0.732),
-    (1500.0, 1.002),
-    (5000.0, 1.319),
-    (15000.0, 1.567),
+_CALIBRATION = Calibration(
+    supported=(
+        (15.0, 0.217),
+        (50.0, 0.41),
+        (150.0, 0.638),
+        (500.0, 0.977),
+        (1500.0, 1.308),
+        (5000.0, 1.605),
+        (15000.0, 1.772),
+    ),
+    denied_above=((15.0, 2.244), (50.0, 2.81), (15000.0, 2.81)),
 )
 _SHARPNESS = -0.75  # of Keys' kernel, as torch and OpenCV have it
 _ERROR_PER_CONTRAST = 0.5  # rms error of blur and interpolation per rms difference of neighbouring points: see README
@@ -43,9 +46,9 @@ class BicubicEnhancer:
         return sha256(f"{_VERSION} {_SHARPNESS} {_ERROR_PER_CONTRAST}".encode()).hexdigest()[:16]
 
     @property
-    def supported_factor(self) -> Factors:
-        """By `models.superres.evaluation.calibration`."""
-        return _SUPPORTED_FACTOR
+    def calibration(self) -> Calibration:
+        """Of maps like those of trainings."""
+        return _CALIBRATION
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale.

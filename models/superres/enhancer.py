@@ -24,6 +24,7 @@ class EnhancedMaps:
             standard deviation, as chi^2 per point averaged over 3x3 points; about 1 or below where the fine map
             explains the measurement, NaN where not measured.
         pixel_size_nm: of the fine grid.
+        remarks: warnings of the enhancer about this scan, in words.
     """
 
     elements: tuple[str, ...]
@@ -31,18 +32,40 @@ class EnhancedMaps:
     sigma: NDArray[np.float32]
     consistency: NDArray[np.float32]
     pixel_size_nm: float
+    remarks: tuple[str, ...] = ()
 
 
 Factors = tuple[tuple[float, float], ...]
 """(peak counts, factor on sigma), counts increasing; interpolated on a logarithmic scale of counts."""
 
 
-def factor_at(factors: Factors, counts: float) -> float:
-    """The factor at some peak counts; that of the nearest end beyond the table, 1 for an empty one."""
+def factor_at(factors: Factors, counts: float, default: float = 1.0) -> float:
+    """The factor at some peak counts; that of the nearest end beyond the table, the default for an empty one."""
     if not factors:
-        return 1.0
+        return default
     levels, values = (np.array(column) for column in zip(*factors, strict=True))
     return float(np.interp(np.log(counts), np.log(levels), values))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `models.superres.evaluation.calibration` found of an enhancer, by peak counts.
+
+    Attributes:
+        sigma: on the enhancer's own sigma, which it has applied itself.
+        supported: on the sigma of maps at their supported resolution; empty: 1, an upper bound.
+        denied_above: size of `models.superres.consistency.denial` that 99.5 % of the points of right maps stay below;
+            never above `CHANCE`, and that if empty.
+    """
+
+    sigma: Factors = ()
+    supported: Factors = ()
+    denied_above: Factors = ()
+
+
+CHANCE = 2.81
+"""Size of a normal deviate that one in 200 exceeds."""
+NOT_CALIBRATED = Calibration()
 
 
 class Enhancer(Protocol):
@@ -57,8 +80,8 @@ class Enhancer(Protocol):
         """Changes whenever the result for the same input may change (parameters, weights, version)."""
 
     @property
-    def supported_factor(self) -> Factors:
-        """On the sigma of maps at their supported resolution (`models.superres.trust`); empty: 1, an upper bound."""
+    def calibration(self) -> Calibration:
+        """Of its uncertainty."""
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale."""

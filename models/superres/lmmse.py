@@ -9,7 +9,7 @@ from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import coarse_maps
 from models.superres.consistency import consistency
-from models.superres.enhancer import EnhancedMaps, Factors, check_scale
+from models.superres.enhancer import Calibration, EnhancedMaps, check_scale
 from models.superres.prior import CANDIDATES
 from models.superres.spectra import scan_spectra
 from models.superres.uncertainty import posterior_sigma
@@ -17,14 +17,25 @@ from models.superres.wiener import estimate, fine_map
 from models.xrf.maps import ElementMaps
 
 _VERSION = "lmmse-1"
-_SUPPORTED_FACTOR: Factors = (
-    (15.0, 0.391),
-    (50.0, 0.357),
-    (150.0, 0.32),
-    (500.0, 0.297),
-    (1500.0, 0.283),
-    (5000.0, 0.269),
-    (15000.0, 0.258),
+_CALIBRATION = Calibration(
+    supported=(
+        (15.0, 0.363),
+        (50.0, 0.354),
+        (150.0, 0.352),
+        (500.0, 0.32),
+        (1500.0, 0.326),
+        (5000.0, 0.304),
+        (15000.0, 0.296),
+    ),
+    denied_above=(
+        (15.0, 2.33),
+        (50.0, 2.133),
+        (150.0, 1.994),
+        (500.0, 1.847),
+        (1500.0, 1.786),
+        (5000.0, 2.22),
+        (15000.0, 2.81),
+    ),
 )
 
 
@@ -43,9 +54,9 @@ class LmmseEnhancer:
         return sha256(f"{_VERSION} {CANDIDATES}".encode()).hexdigest()[:16]
 
     @property
-    def supported_factor(self) -> Factors:
-        """By `models.superres.evaluation.calibration`."""
-        return _SUPPORTED_FACTOR
+    def calibration(self) -> Calibration:
+        """Of maps like those of trainings."""
+        return _CALIBRATION
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale.

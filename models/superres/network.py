@@ -15,10 +15,11 @@ from models.scan import Motion
 from models.superres.bicubic import BicubicEnhancer
 from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
 from models.superres.consistency import consistency
-from models.superres.enhancer import EnhancedMaps, Factors, check_scale, factor_at
+from models.superres.enhancer import Calibration, EnhancedMaps, check_scale, factor_at
 from models.superres.networks.measured import Measured
 from models.superres.networks.weights import TrainedNetwork, load_weights
 from models.superres.pairs.simulate import full_scale
+from models.superres.probe_range import outside
 from models.xrf.maps import ElementMaps
 
 _PARTS = ("values", "variance", "measured")
@@ -51,9 +52,9 @@ class NetworkEnhancer:
         return self._trained.digest
 
     @property
-    def supported_factor(self) -> Factors:
+    def calibration(self) -> Calibration:
         """By the card."""
-        return self._trained.card.supported_factor
+        return self._trained.card.calibration
 
     @cached_property
     def _trained(self) -> TrainedNetwork:
@@ -66,7 +67,8 @@ class NetworkEnhancer:
             ValueError: a scale that the network was not built for, or an element was measured nowhere.
         """
         check_scale(scale)
-        kernel = torch.from_numpy(matched_kernel(probe, coarse.pixel_size_nm, scale, motion)).to(self._device)
+        known = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
+        kernel = torch.from_numpy(known).to(self._device)
         maps = list(coarse_maps(coarse))
         at_once = max(1, _AT_ONCE_POINTS // coarse.mask.size)
         batches = [maps[first : first + at_once] for first in range(0, len(maps), at_once)]
@@ -80,7 +82,13 @@ class NetworkEnhancer:
             sigma=np.concatenate(sigmas) if sigmas else BicubicEnhancer().enhance(coarse, probe, motion, scale).sigma,
             consistency=consistency(values, coarse, probe, motion, scale),
             pixel_size_nm=coarse.pixel_size_nm / scale,
+            remarks=self._remarks(known, scale),
         )
+
+    def _remarks(self, kernel: Maps, scale: int) -> tuple[str, ...]:
+        trained_for = self._trained.card.probe_range
+        remark = outside(kernel, scale, trained_for) if trained_for else ""
+        return (remark,) if remark else ()
 
     @torch.inference_mode()
     def _enhanced(self, maps: list[CoarseMap], kernel: Tensor, scale: int) -> tuple[Maps, Maps | None]:
@@ -94,7 +102,7 @@ class NetworkEnhancer:
             return values, None
         laplace = (torch.exp(prediction.log_scale.float()) * unit)[:, 0].cpu().numpy()
         factors = np.array(
-            [factor_at(self._trained.card.sigma_factor, peak_counts(element)) for element in maps], np.float32
+            [factor_at(self._trained.card.calibration.sigma, peak_counts(element)) for element in maps], np.float32
         )
         return values, np.float32(sqrt(2)) * laplace * factors[:, None, None]
 

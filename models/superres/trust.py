@@ -12,7 +12,8 @@ from models.physics.probe import Probe
 from models.physics.xray import FWHM_PER_SIGMA
 from models.scan import Motion
 from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
-from models.superres.enhancer import EnhancedMaps, Factors, factor_at
+from models.superres.consistency import denial
+from models.superres.enhancer import CHANCE, NOT_CALIBRATED, Calibration, EnhancedMaps, factor_at
 from models.superres.networks.data_step import folded, transfer, unfolded
 from models.superres.prior import CANDIDATES, fit_prior
 from models.superres.spectra import scan_spectra
@@ -21,6 +22,7 @@ from models.xrf.maps import ElementMaps
 LOW_COUNTS = 15.0
 HIGH_CHI_SQUARED = 1.5
 MANY_MISSING = 0.05
+MANY_DENIED = 0.03
 _CARRIED = 0.5  # share of a specimen's variance that the data must determine
 _SEEN_AT_ALL = 1e-4  # of the largest transfer, squared: below it a frequency is in the null space
 _MIRRORED_PX = 4  # coarse pixels
@@ -38,6 +40,8 @@ class Trust:
             period: what is left is measured more than it is supposed.
         supported_sigma: (element, s*y, s*x) one standard deviation of ``supported`` against the truth blurred alike.
         null_share: (element, y, x) share of the map's local structure that changes no reading: from the prior alone.
+        denial: (element, y, x) `models.superres.consistency.denial`.
+        denied_above: (element,) size above which a denial is none of chance: 1 in 200 points of a right map reach it.
         flags: of each element, warnings in words; empty where there is nothing to warn of.
     """
 
@@ -45,10 +49,14 @@ class Trust:
     supported: Map
     supported_sigma: Map
     null_share: Map
+    denial: Map
+    denied_above: tuple[float, ...]
     flags: tuple[tuple[str, ...], ...]
 
 
-def judge(enhanced: EnhancedMaps, coarse: ElementMaps, probe: Probe, motion: Motion, factors: Factors = ()) -> Trust:
+def judge(
+    enhanced: EnhancedMaps, coarse: ElementMaps, probe: Probe, motion: Motion, calibration: Calibration = NOT_CALIBRATED
+) -> Trust:
     """Judge enhanced maps by the scan that they come from.
 
     Args:
@@ -56,7 +64,7 @@ def judge(enhanced: EnhancedMaps, coarse: ElementMaps, probe: Probe, motion: Mot
         coarse: that they were made from.
         probe: of the scan.
         motion: of the scan.
-        factors: `Enhancer.supported_factor` of their enhancer.
+        calibration: of their enhancer.
 
     Raises:
         ValueError: the fine maps do not cover the coarse ones, or an element was measured nowhere.
@@ -65,18 +73,26 @@ def judge(enhanced: EnhancedMaps, coarse: ElementMaps, probe: Probe, motion: Mot
     kernel = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
     maps = list(coarse_maps(coarse))
     periods = [supported_period_nm(element, probe, coarse.pixel_size_nm, scale, motion) for element in maps]
+    counts = [peak_counts(element) for element in maps]
+    denied_above = [factor_at(calibration.denied_above, level, CHANCE) for level in counts]
+    denied = denial(enhanced.values, coarse, probe, motion, scale)
     blurs = [blur_sigma_px(period, enhanced.pixel_size_nm) for period in periods]
     return Trust(
         period_nm=tuple(periods),
         supported=np.array([blurred(plane, px) for plane, px in zip(enhanced.values, blurs, strict=True)]),
         supported_sigma=np.array(
             [
-                np.float32(factor_at(factors, peak_counts(element))) * np.sqrt(blurred(plane**2, px))
-                for element, plane, px in zip(maps, enhanced.sigma, blurs, strict=True)
+                np.float32(factor_at(calibration.supported, level)) * np.sqrt(blurred(plane**2, px))
+                for level, plane, px in zip(counts, enhanced.sigma, blurs, strict=True)
             ]
         ),
         null_share=np.array([_null_share(plane, kernel, scale) for plane in enhanced.values], np.float32),
-        flags=tuple(_flags(element, chi) for element, chi in zip(maps, enhanced.consistency, strict=True)),
+        denial=denied,
+        denied_above=tuple(denied_above),
+        flags=tuple(
+            _flags(element, chi, np.abs(denied[index]) > denied_above[index]) + enhanced.remarks
+            for index, (element, chi) in enumerate(zip(maps, enhanced.consistency, strict=True))
+        ),
     )
 
 
@@ -143,13 +159,15 @@ def _block_mean(values: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
     return np.asarray(values.reshape(rows, scale, points, scale).mean(axis=(1, 3)))
 
 
-def _flags(coarse: CoarseMap, chi_squared: Map) -> tuple[str, ...]:
+def _flags(coarse: CoarseMap, chi_squared: Map, denied: NDArray[np.bool_]) -> tuple[str, ...]:
     found = []
     counts, missing = peak_counts(coarse), 1 - float(coarse.measured.mean())
     if counts < LOW_COUNTS:
         found.append(f"counts low: about {counts:.2g} in the brightest points")
     if np.isfinite(chi_squared).any() and (typical := float(np.nanmedian(chi_squared))) > HIGH_CHI_SQUARED:
         found.append(f"chi^2 high: {typical:.1f} per point; is the probe, or the noise, another one?")
+    if (share := float(np.count_nonzero(denied) / coarse.measured.sum())) > MANY_DENIED:
+        found.append(f"the measurement denies {share:.0%} of the map: see denial")
     if missing > MANY_MISSING:
         found.append(f"{missing:.0%} of the points are missing")
     return tuple(found)

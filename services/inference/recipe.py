@@ -74,7 +74,7 @@ def judge_projection(
     maps: ElementMaps, enhanced: EnhancedMaps, raw: RawProjection, probe: Probe, enhancer: Enhancer
 ) -> Trust:
     """How far to trust the enhanced maps of one projection."""
-    return judge(enhanced, maps, probe, raw.start.scan.motion, enhancer.supported_factor)
+    return judge(enhanced, maps, probe, raw.start.scan.motion, enhancer.calibration)
 
 
 def projection_quality(

@@ -64,7 +64,7 @@ def enhance_file(request: Request, console: Console, warnings: Console) -> None:
                 continue
             alone = _only(coarse.maps, index)
             enhanced = enhancer.enhance(alone, probe, request.motion, scale)
-            trust = judge(enhanced, alone, probe, request.motion, enhancer.supported_factor)
+            trust = judge(enhanced, alone, probe, request.motion, enhancer.calibration)
             out.write(element, enhanced, trust)
             row = ElementRow(element, coarse.units[element], alone.values[0], enhanced.values[0], enhanced.sigma[0])
             console.print(_summary(row, enhanced.consistency, trust), highlight=False, soft_wrap=True)

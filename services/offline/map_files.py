@@ -59,6 +59,7 @@ PRODUCTS: dict[str, Product] = {
     "supported": Product(lambda _, trust: trust.supported),
     "supported_sigma": Product(lambda _, trust: trust.supported_sigma),
     "consistency": Product(lambda maps, _: maps.consistency, fine=False, units="chi^2 per point"),
+    "denial": Product(lambda _, trust: trust.denial, fine=False, units="sigma of the mean residual over 3x3 points"),
     "null_share": Product(lambda _, trust: trust.null_share, fine=False, units="share of the structure around"),
 }
 """By their group in the output."""
@@ -96,6 +97,7 @@ class OutputFile:
         self._write_maps(element, {group: product.of(enhanced, trust)[index] for group, product in PRODUCTS.items()})
         attributes = self._file["enhanced"][element].attrs
         attributes["supported_period_nm"] = trust.period_nm[index]
+        attributes["denied_above"] = trust.denied_above[index]
         attributes["flags"] = "; ".join(trust.flags[index])
 
     def write_nothing(self, element: str) -> None:

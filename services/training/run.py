@@ -160,8 +160,8 @@ def _write_weights(schedule: Schedule, training: Training, figures: dict[str, fl
     save_weights(schedule.folder, schedule.preset, training.averaged, card)
     if training.step >= preset.n_steps:
         path = schedule.folder / f"{schedule.preset}.safetensors"
-        factors = calibrate(NetworkEnhancer(str(path), schedule.device), min(_CALIBRATION_MAPS, preset.n_images))
-        card = replace(card, sigma_factor=factors.sigma, supported_factor=factors.supported)
+        enhancer = NetworkEnhancer(str(path), schedule.device)
+        card = replace(card, calibration=calibrate(enhancer, min(_CALIBRATION_MAPS, preset.n_images)))
         save_weights(schedule.folder, schedule.preset, training.averaged, card)
 
 

@@ -16,7 +16,7 @@ from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.baselines.readings import CountRule, Counts, as_counts, enhanced_by, typical_counts
 from models.superres.baselines.seen import SeenField, Solution
-from models.superres.enhancer import EnhancedMaps, Factors
+from models.superres.enhancer import NOT_CALIBRATED, Calibration, EnhancedMaps
 from models.xrf.maps import ElementMaps
 
 _VERSION = "poisson-tv-1"
@@ -54,9 +54,9 @@ class PoissonTvEnhancer:
         return sha256(f"{_VERSION} {self}".encode()).hexdigest()[:16]
 
     @property
-    def supported_factor(self) -> Factors:
-        """Not calibrated: the sigma at the supported resolution is an upper bound."""
-        return ()
+    def calibration(self) -> Calibration:
+        """None: the sigma at the supported resolution is an upper bound."""
+        return NOT_CALIBRATED
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale; negative readings count as zero.

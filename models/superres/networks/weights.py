@@ -10,7 +10,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from models.superres.enhancer import NOT_CALIBRATED, Calibration
 from models.superres.networks.table import build
+from models.superres.probe_range import ProbeRange
 
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 
@@ -29,8 +31,8 @@ class Card:
         batch: pairs of a step.
         commit: of the code that trained it.
         figures: what was measured with it, by name.
-        sigma_factor: (peak counts, factor on the network's own sigma), counts increasing: conformal calibration.
-        supported_factor: the same for the map at its supported resolution, where sigma is `trust.judge`'s.
+        calibration: of its uncertainty, conformal.
+        probe_range: of the kernels that it was trained with; None: not known.
     """
 
     network: str
@@ -42,8 +44,8 @@ class Card:
     batch: int
     commit: str
     figures: Mapping[str, float] = field(default_factory=dict)
-    sigma_factor: tuple[tuple[float, float], ...] = ()
-    supported_factor: tuple[tuple[float, float], ...] = ()
+    calibration: Calibration = NOT_CALIBRATED
+    probe_range: ProbeRange | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def load_weights(name_or_path: str, device: str = "cpu") -> TrainedNetwork:
         module.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit its card, a {card.network} of {dict(card.config)}") from error
-    digest = sha256(path.read_bytes() + repr((card.sigma_factor, card.supported_factor)).encode()).hexdigest()[:16]
+    digest = sha256(path.read_bytes() + repr((card.calibration, card.probe_range)).encode()).hexdigest()[:16]
     return TrainedNetwork(module.to(device).eval().requires_grad_(False), card, digest)
 
 
@@ -89,14 +91,21 @@ def _read_card(path: Path) -> Card:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         factors = {
-            key: tuple((float(counts), float(factor)) for counts, factor in said.get(key, ()))
-            for key in ("sigma_factor", "supported_factor")
+            kind: tuple((float(counts), float(factor)) for counts, factor in table)
+            for kind, table in said.get("calibration", {}).items()
         }
-        return Card(**{**said, **factors})
+        return Card(**{**said, "calibration": Calibration(**factors), "probe_range": _probe_range(said)})
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no card {path} beside the weights: copy it too") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no card of weights ({error}): copy the one that `subprobe train` wrote") from error
+
+
+def _probe_range(said: Mapping[str, Any]) -> ProbeRange | None:
+    if said.get("probe_range") is None:
+        return None
+    narrow, wide = ((float(least), float(most)) for least, most in said["probe_range"])
+    return narrow, wide
 
 
 def shipped_weights() -> list[str]:

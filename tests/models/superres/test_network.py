@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.physics.probe import Probe, zone_plate_probe
+from models.superres.enhancer import Calibration
 from models.superres.network import NetworkEnhancer
 from models.superres.networks.table import build
 from models.superres.networks.weights import Card, load_weights, save_weights
@@ -133,12 +134,24 @@ def test_a_network_without_uncertainty_gets_that_of_interpolation(weights: Path,
 
 def test_calibration_widens_sigma_at_its_counts(weights: Path, probe: Probe, tmp_path: Path) -> None:
     trained = load_weights(str(weights / "unrolled.safetensors"))
-    save_weights(tmp_path, "wide", trained.module, _card("unrolled", sigma_factor=((1.0, 2.0), (1e5, 2.0))))
+    doubled = Calibration(sigma=((1.0, 2.0), (1e5, 2.0)))
+    save_weights(tmp_path, "wide", trained.module, _card("unrolled", calibration=doubled))
     narrow, wide = (
         NetworkEnhancer(str(path)).enhance(_maps(elements=1), probe, "fly", 4).sigma
         for path in (weights / "unrolled.safetensors", tmp_path / "wide.safetensors")
     )
     np.testing.assert_allclose(wide, 2 * narrow, rtol=1e-5)
+
+
+def test_a_probe_outside_of_the_training_is_remarked_upon(weights: Path, probe: Probe, tmp_path: Path) -> None:
+    trained = load_weights(str(weights / "unrolled.safetensors"))
+    remarks = []
+    for name, known in (("unknown", None), ("met", ((0.5, 3.0), (0.5, 4.0))), ("new", ((3.0, 4.0), (3.0, 4.0)))):
+        save_weights(tmp_path, name, trained.module, _card("unrolled", probe_range=known))
+        enhancer = NetworkEnhancer(str(tmp_path / f"{name}.safetensors"))
+        remarks.append(enhancer.enhance(_maps((8, 8), 1), probe, "fly", 4).remarks)
+    assert remarks[:2] == [(), ()]
+    assert "probe outside the training range" in remarks[2][0]
 
 
 def test_weights_that_are_nowhere_are_refused_by_name() -> None:

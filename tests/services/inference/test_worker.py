@@ -5,6 +5,7 @@ import pytest
 
 from models.physics.probe import gaussian_probe
 from models.run_schema import I0
+from models.superres.enhancer import NOT_CALIBRATED
 from models.superres.enhancers import make_enhancer
 from services.catalog.backlog import Backlog, rejected_runs
 from services.catalog.probes import import_probe, read_probe
@@ -19,7 +20,7 @@ class FailingEnhancer:
 
     name = "failing"
     digest = "0"
-    supported_factor = ()
+    calibration = NOT_CALIBRATED
 
     def enhance(self, coarse, probe, motion, scale):
         if not coarse.mask.all():

@@ -8,7 +8,7 @@ import pytest
 from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.bicubic import BicubicEnhancer
-from models.superres.enhancer import EnhancedMaps, Factors, factor_at
+from models.superres.enhancer import CHANCE, NOT_CALIBRATED, Calibration, EnhancedMaps, factor_at
 from models.superres.evaluation import calibration
 from models.superres.evaluation.calibration import LEVELS, calibrate
 from models.xrf.maps import ElementMaps
@@ -21,7 +21,7 @@ class Misjudged:
     too_small: float
     name: str = "misjudged"
     digest: str = "none"
-    supported_factor: Factors = ()
+    calibration: Calibration = NOT_CALIBRATED
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         enhanced = BicubicEnhancer().enhance(coarse, probe, motion, scale)
@@ -44,6 +44,12 @@ def test_factors_undo_any_constant_misjudgement() -> None:
 def test_maps_at_their_supported_resolution_are_surer() -> None:
     factors = calibrate(Misjudged(1.0), 2, 24)
     assert all(rest < full for (_, full), (_, rest) in zip(factors.sigma, factors.supported, strict=True))
+
+
+def test_denials_of_a_right_map_are_smaller_than_those_of_the_truth() -> None:
+    """An interpolation follows the noise; at many counts its blur is denied."""
+    few, many = (size for _, size in calibrate(Misjudged(1.0), 2, 24).denied_above)
+    assert few < many == CHANCE
 
 
 def test_factors_are_interpolated_between_levels_and_end_flat() -> None:
