@@ -190,11 +190,44 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     log_every: Annotated[int, typer.Option(min=1, help="Steps between two validations.")] = 250,
 ) -> None:
-    """Train a super-resolution network; the same command goes on where it was stopped, bit for bit on the CPU."""
+    natural: Annotated[
+        Path | None, typer.Option(help="Folder of photographs (.jpg, .png, also in folders below) to cut patches from.")
+    ] = None,
+    natural_share: Annotated[float, typer.Option(min=0, max=1, help="Of the simulated patches.")] = 0.4,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.h5",
+            help="Recorded pairs: /pairs/NAME/{coarse,variance,mask,fine,kernel}, attribute scale: see "
+            "models/superres/training/README.md.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    recorded_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the steps; simulated pairs in the others, against forgetting.")
+    ] = 0.5,
+    start_from: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Shipped weights, or others, to start from: fine-tuning.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="At its height. Default: the preset's; a tenth with --start-from.")
+    ] = None,
+) -> None:
+    """Train a super-resolution network; the same command goes on where it was stopped, bit for bit on the CPU.
+
+    Four GPUs: torchrun --standalone --nproc-per-node 4 -m services.cli train unrolled --device cuda
+
+    The preset's batch is split among them.
+    """
     from services.training.run import Schedule, run_training
+    from services.training.sources import Sources
 
     configure_logging("WARNING")
-    run_training(Schedule(preset, folder or Path("training") / preset, steps, minutes, device, log_every), console)
+    sources = Sources(natural, natural_share, recorded, recorded_share)
+    place = folder or Path("training") / preset
+    schedule = Schedule(preset, place, steps, minutes, device, log_every, sources, start_from, learning_rate)
+    run_training(schedule, console)
 
 
 @app.command()
@@ -210,6 +243,7 @@ def evaluate(
     maps: Annotated[list[str] | None, typer.Option(help="Kind of maps; repeat. Default: all.")] = None,
     natural: Annotated[Path | None, typer.Option(help="Folder of photographs, as a further kind 'natural'.")] = None,
     n_maps: Annotated[int, typer.Option(min=1, help="Of each kind.")] = 6,
+    grains: Annotated[int, typer.Option(min=0, help="Planted into each map: would the measurement deny them?")] = 10,
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
 ) -> None:
     """Compare enhancers with the truth on probes and maps that no training has seen."""
@@ -229,6 +263,7 @@ def evaluate(
             n_maps,
             natural,
             device,
+            grains,
         ),
         console,
     )
@@ -359,3 +394,7 @@ def main() -> None:
 def _print_error(error: Exception) -> None:
     log.debug("traceback of the error below", exc_info=True)
     error_console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

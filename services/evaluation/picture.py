@@ -1,13 +1,16 @@
-"""Panels: one map of each kind as measured, by every enhancer, and the truth."""
+"""Panels: one map of each kind as measured, by every enhancer, and the truth; and the trap of half sets."""
 
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from models.superres.evaluation.compare import Plan
+from models.superres.evaluation.halves import compare_halves
 from models.superres.evaluation.held_out import SCALE, scan_of
 
 _INCHES = 2.4
+_COUNTS_OF_HALVES = 1000.0
+_CUT_OFF_NM = 30.0  # of the intensity in the focus of a zone plate with 30 nm zones, as in the held-out probe A
 
 
 def draw_panels(plan: Plan, path: Path) -> None:
@@ -26,4 +29,27 @@ def draw_panels(plan: Plan, path: Path) -> None:
             axis.set(xticks=[], yticks=[], title="" if number else name)
         row[0].set_ylabel(kind)
     figure.suptitle(f"probe {probe_name}, {counts:g} counts, steps of 30 nm to pixels of 7.5 nm", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def draw_halves(plan: Plan, path: Path) -> None:
+    """Write a PNG: correlation of two enhanced halves of the counts, and of the enhanced whole with the truth."""
+    probe_name, probe = next(iter(plan.probes.items()))
+    figure = Figure(figsize=(3.2 * len(plan.enhancers), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(plan.enhancers), squeeze=False, sharey=True)[0]
+    for axis, (name, enhancer) in zip(axes, plan.enhancers.items(), strict=True):
+        curves = compare_halves(enhancer, probe, _COUNTS_OF_HALVES, min(4, plan.n_maps), plan.coarse_px)
+        per_um = 1000 * curves.frequency_per_nm
+        axis.plot(per_um, curves.between, color="tab:red", label="half against half")
+        axis.plot(per_um, curves.with_truth, color="tab:blue", label="whole against truth")
+        axis.axhline(0.5, color="0.7", linewidth=0.8)
+        axis.axvline(1000 / _CUT_OFF_NM, color="0.7", linewidth=0.8, linestyle=":")
+        axis.set(title=name, xlabel="cycles per um", ylim=(-0.1, 1.02))
+    axes[0].set_ylabel("ring correlation")
+    axes[0].legend(fontsize=7, frameon=False)
+    figure.suptitle(
+        f"what half sets pretend: probe {probe_name}, {_COUNTS_OF_HALVES:g} counts; dotted: the optics' limit, "
+        f"{_CUT_OFF_NM:g} nm",
+        fontsize=9,
+    )
     figure.savefig(path, dpi=110)

@@ -2,26 +2,26 @@
 
 import csv
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from models.superres.enhancer import Enhancer
 from models.superres.enhancers import ENHANCERS, make_enhancer
-from models.superres.evaluation.compare import Plan, Result, compare, paired_gain
+from models.superres.evaluation.compare import Plan, Result, compare
+from models.superres.evaluation.guard import Grain, Guarded, plant_grains
 from models.superres.evaluation.held_out import IMAGE_CLASSES, held_out_probe, natural
 from services.errors import SubprobeError
-from services.evaluation.picture import draw_panels
+from services.evaluation.picture import draw_halves, draw_panels
+from services.evaluation.tables import guard_rows, quality_table
 
 log = logging.getLogger(__name__)
 
-_SEED = 0  # of the bootstrap
 _NATURAL = "natural"
+_GRAIN = Grain(diameter_nm=38.0, height=0.3)
 
 
 class EvaluationError(SubprobeError):
@@ -41,6 +41,7 @@ class Request:
         n_maps: of each class.
         natural_folder: photographs.
         device: of torch.
+        n_grains: planted into each map to see whether the measurement denies them.
     """
 
     out: Path
@@ -51,6 +52,7 @@ class Request:
     n_maps: int
     natural_folder: Path | None = None
     device: str = "cpu"
+    n_grains: int = 10
 
 
 def run_evaluation(request: Request, console: Console) -> None:
@@ -62,65 +64,26 @@ def run_evaluation(request: Request, console: Console) -> None:
     plan = _plan(request)
     request.out.mkdir(parents=True, exist_ok=True)
     results = list(track(compare(plan), "enhancing", total=len(plan), console=console))
-    _write_results(request.out / "results.csv", results)
-    table = table_markdown(results)
+    _write_rows(request.out / "results.csv", Result, results)
+    lines = quality_table(results)
+    if request.n_grains:
+        guarded = _planted(plan, request.n_grains, console)
+        _write_rows(request.out / "grains.csv", Guarded, guarded)
+        lines += ["", *guard_rows(guarded, _GRAIN)]
+    table = "\n".join([*lines, ""])
     (request.out / "table.md").write_text(table, encoding="utf-8")
     draw_panels(plan, request.out / "panels.png")
+    draw_halves(plan, request.out / "halves.png")
     console.print(table, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"all figures in {request.out / 'results.csv'}, pictures in {request.out / 'panels.png'}")
+    console.print(f"table, figures as CSV and pictures in {request.out}")
 
 
-def table_markdown(results: Sequence[Result]) -> str:
-    """PSNR in dB, SSIM and FRC period in nm by class, counts, probe, enhancer; then coverage, flux, time, gains."""
-    names = list(dict.fromkeys(result.enhancer for result in results))
-    return "\n".join(
-        [*_quality_rows(results, names), "", *_summary_rows(results, names), "", *_gain_rows(results, names), ""]
-    )
-
-
-def _quality_rows(results: Sequence[Result], names: Sequence[str]) -> list[str]:
-    rows = ["| maps | counts | probe | " + " | ".join(names) + " |", "|---|---|---|" + "---|" * len(names)]
-    for (kind, counts, probe), group in _grouped(results, "image_class", "peak_counts", "probe").items():
-        cells = []
-        for name in names:
-            own = [result for result in group if result.enhancer == name]
-            figures = [np.mean([getattr(result, key) for result in own]) for key in ("psnr_db", "ssim")]
-            period = np.median([result.frc_period_nm for result in own])
-            cells.append(f"{figures[0]:.2f} / {figures[1]:.3f} / {period:.0f}")
-        rows.append(f"| {kind} | {counts:g} | {probe} | " + " | ".join(cells) + " |")
-    return rows
-
-
-def _summary_rows(results: Sequence[Result], names: Sequence[str]) -> list[str]:
-    rows = [
-        "| | 90 % interval covers | least map | flux bias, mean of sizes | seconds a map |",
-        "|---|---|---|---|---|",
-    ]
-    for name in names:
-        own = [result for result in results if result.enhancer == name]
-        coverage = [result.coverage for result in own]
-        bias = np.mean([abs(result.flux_bias) for result in own])
-        seconds = np.median([result.seconds for result in own])
-        rows.append(f"| {name} | {np.mean(coverage):.1%} | {min(coverage):.1%} | {bias:.2%} | {seconds:.3f} |")
-    return rows
-
-
-def _gain_rows(results: Sequence[Result], names: Sequence[str]) -> list[str]:
-    """Of the last enhancer over each other one, paired by map, by counts, averaged over probes and classes."""
-    last = names[-1]
-    rows = [f"| {last} over | counts | gain in dB | 95 % of bootstraps over maps |", "|---|---|---|---|"]
-    for name in names[:-1]:
-        for (counts,), group in _grouped(results, "peak_counts").items():
-            gain, low, high = paired_gain(group, last, name, np.random.default_rng(_SEED))
-            rows.append(f"| {name} | {counts:g} | {gain:+.2f} | {low:+.2f} to {high:+.2f} |")
-    return rows
-
-
-def _grouped(results: Iterable[Result], *keys: str) -> Mapping[tuple[object, ...], list[Result]]:
-    groups: dict[tuple[object, ...], list[Result]] = defaultdict(list)
-    for result in results:
-        groups[tuple(getattr(result, key) for key in keys)].append(result)
-    return groups
+def _planted(plan: Plan, n_grains: int, console: Console) -> list[Guarded]:
+    kinds = len(plan) // max(1, len(plan.image_classes))
+    first_class = dict([next(iter(plan.image_classes.items()))])
+    one_kind = replace(plan, image_classes=first_class)
+    found = plant_grains(one_kind, _GRAIN, n_grains)
+    return list(track(found, "planting grains", total=kinds, console=console))
 
 
 def _plan(request: Request) -> Plan:
@@ -145,8 +108,8 @@ def _plan(request: Request) -> Plan:
     )
 
 
-def _write_results(path: Path, results: Sequence[Result]) -> None:
+def _write_rows(path: Path, kind: type[Result] | type[Guarded], results: Sequence[Result | Guarded]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, [field.name for field in fields(Result)])
+        rows = csv.DictWriter(file, [field.name for field in fields(kind)])
         rows.writeheader()
         rows.writerows(asdict(result) for result in results)

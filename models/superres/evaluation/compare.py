@@ -13,10 +13,13 @@ from models.quality.correlation import fourier_correlation
 from models.quality.metrics import psnr, ssim
 from models.superres.enhancer import EnhancedMaps, Enhancer
 from models.superres.evaluation.held_out import PIXEL_NM, SCALE, Image, scan_of
+from models.superres.evaluation.memory import peak_memory
+from models.superres.trust import Trust, blur_sigma_px, blurred, judge
 
 _BORDER_PX = 16  # fine pixels that do not count: they depend on what lies beyond the map
 _FRC_THRESHOLD = 0.5
 _NINETY = 1.645
+_STEEP_PER_PX = 0.1  # of full scale
 _BOOTSTRAPS = 2000
 
 
@@ -56,8 +59,13 @@ class Result:
         frc_period_nm: full period where the ring correlation with the truth first falls below 0.5.
         flux_bias: sum of the map over that of the truth, less 1.
         coverage: share of pixels whose 90 % interval holds the truth.
+        edge_coverage: likewise where the truth is steep; NaN where it is nowhere.
+        supported_coverage: likewise of the map at its supported resolution against the truth blurred alike.
+        supported_period_nm: that resolution.
+        denied: share of the points where the measurement denies the map.
         chi_squared: median of the consistency map.
         seconds: of one map, on this machine.
+        memory_mb: the most it took beyond what was held already; NaN where the system cannot tell.
     """
 
     enhancer: str
@@ -70,8 +78,13 @@ class Result:
     frc_period_nm: float
     flux_bias: float
     coverage: float
+    edge_coverage: float
+    supported_coverage: float
+    supported_period_nm: float
+    denied: float
     chi_squared: float
     seconds: float
+    memory_mb: float
 
 
 def compare(plan: Plan) -> Iterator[Result]:
@@ -81,9 +94,11 @@ def compare(plan: Plan) -> Iterator[Result]:
         coarse, truth = scan_of(draw, index, probe, counts, plan.coarse_px)
         for name, enhancer in plan.enhancers.items():
             started = time.perf_counter()
-            enhanced = enhancer.enhance(coarse, probe, "fly", SCALE)
-            seconds = time.perf_counter() - started
-            yield Result(name, probe_name, counts, class_name, index, *_judged(enhanced, truth), seconds)
+            with peak_memory() as peak:
+                enhanced = enhancer.enhance(coarse, probe, "fly", SCALE)
+            cost = time.perf_counter() - started, peak.extra_mb
+            trust = judge(enhanced, coarse, probe, "fly", enhancer.calibration)
+            yield Result(name, probe_name, counts, class_name, index, *_judged(enhanced, trust, truth), *cost)
 
 
 def paired_gain(
@@ -109,29 +124,47 @@ def paired_gain(
 
 def correlation_period_nm(estimate: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
     """Full period at which the ring correlation of an estimate with the truth first falls below 0.5."""
-    side = min(truth.shape)
-    taper = np.minimum(1, 2 * np.hanning(side))
-    window = np.outer(taper, taper)
-    halves = [(image[:side, :side] - image[:side, :side].mean()) * window for image in (estimate, truth)]
-    curve = fourier_correlation(*(half.astype(np.float32) for half in halves))
-    below = np.flatnonzero(curve.values[1:] < _FRC_THRESHOLD)
+    curve = tapered_correlation(estimate, truth)
+    below = np.flatnonzero(curve[1:] < _FRC_THRESHOLD)
     if not len(below):
         return 2 * PIXEL_NM
     first = int(below[0]) + 1
-    before, after = curve.values[first - 1], curve.values[first]
+    before, after = curve[first - 1], curve[first]
     shell = first - 1 + (before - _FRC_THRESHOLD) / (before - after) if first > 1 else 1.0
-    return float(PIXEL_NM * side / shell)
+    return float(PIXEL_NM * min(truth.shape) / shell)
 
 
-def _judged(enhanced: EnhancedMaps, truth: Image) -> tuple[float, float, float, float, float, float]:
+def tapered_correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(ring,) Fourier correlation of two images, (y, x), their common square tapered to nothing at its border."""
+    side = min(one.shape)
+    taper = np.minimum(1, 2 * np.hanning(side))
+    window = np.outer(taper, taper)
+    squares = [image[:side, :side] - image[:side, :side].mean() for image in (one, other)]
+    first, second = ((square * window).astype(np.float32) for square in squares)
+    return fourier_correlation(first, second).values
+
+
+_Figures = tuple[float, float, float, float, float, float, float, float, float, float]
+
+
+def _judged(enhanced: EnhancedMaps, trust: Trust, truth: Image) -> _Figures:
+    """Those of `Result`, in its order."""
     inner = np.s_[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX]
     values, sigma, true = enhanced.values[0][inner], enhanced.sigma[0][inner], truth[inner]
     clipped = np.maximum(values, 0)
+    held = np.abs(values - true) <= _NINETY * sigma
+    steep = np.hypot(*np.gradient(true)) > _STEEP_PER_PX
+    blurred_truth = blurred(truth, blur_sigma_px(trust.period_nm[0], PIXEL_NM))
+    supported = np.abs(trust.supported[0] - blurred_truth) <= _NINETY * trust.supported_sigma[0]
     return (
         psnr(clipped, true, data_range=1.0),
         ssim(clipped, true, data_range=1.0),
         correlation_period_nm(clipped, true),
         float(values.sum() / true.sum() - 1),
-        float(np.mean(np.abs(values - true) <= _NINETY * sigma)),
+        float(np.mean(held)),
+        float(np.mean(held[steep])) if steep.any() else float("nan"),
+        float(np.mean(supported[inner])),
+        trust.period_nm[0],
+        float(np.mean(np.abs(trust.denial[0][np.isfinite(trust.denial[0])]) > trust.denied_above[0])),
         float(np.nanmedian(enhanced.consistency)),
     )

@@ -104,7 +104,7 @@ IMAGE_CLASSES: dict[str, Callable[[int, int], Image]] = {
 
 
 def scan_of(
-    draw: Callable[[int, int], Image], index: int, probe: Probe, peak_counts: float, coarse_px: int
+    draw: Callable[[int, int], Image], index: int, probe: Probe, peak_counts: float, coarse_px: int, take: int = 0
 ) -> tuple[ElementMaps, Image]:
     """What a fly-scan with 30 nm steps reads of a fine map that reaches beyond it, and the part of it that it covers.
 
@@ -114,12 +114,13 @@ def scan_of(
         probe: with pixels of 7.5 nm.
         peak_counts: of a point that reads 1; infinite for no noise.
         coarse_px: points along both axes.
+        take: another number, other noise.
     """
     operator = FlyScanOperator(probe, (coarse_px, coarse_px), SCALE, "fly")
     fine = draw(index, operator.fine_shape[0])
     expected = np.maximum(operator.forward(torch.from_numpy(fine)).numpy(), 0)
     counts = min(peak_counts, _NOISELESS_COUNTS)
-    rng = np.random.default_rng([_FIRST_SEED, index, 2, int(counts)])
+    rng = np.random.default_rng([_FIRST_SEED, index, 2, int(counts), take])
     read = expected if peak_counts == NOISELESS else rng.poisson(expected * counts) / counts
     maps = ElementMaps(
         elements=("X",),

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from services.evaluation.run import EvaluationError, Request, run_evaluation
 
-REQUEST = Request(Path(), ("bicubic", "lmmse"), ("A",), (300.0,), ("xrf-like", "stripes"), n_maps=1)
+REQUEST = Request(Path(), ("bicubic", "lmmse"), ("A",), (300.0,), ("xrf-like", "stripes"), n_maps=1, n_grains=2)
 
 
 def _run(request: Request) -> str:
@@ -25,14 +25,16 @@ def test_table_figures_and_picture_are_written(tmp_path: Path) -> None:
     table = (tmp_path / "table.md").read_text()
     assert "| xrf-like | 300 | A |" in table
     assert "lmmse over" in table
+    assert "Grains of 38 nm and 0.3 of the peak" in table
     assert table.splitlines()[2] in said
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["enhancer"], row["image_class"]) for row in rows] == [
         (name, kind) for kind in ("xrf-like", "stripes") for name in ("bicubic", "lmmse")
     ]
-    with PillowImage.open(tmp_path / "panels.png") as picture:
-        assert picture.width > 500
+    for name in ("panels.png", "halves.png"):
+        with PillowImage.open(tmp_path / name) as picture:
+            assert picture.width > 500
 
 
 @pytest.mark.parametrize(
