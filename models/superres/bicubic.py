@@ -17,15 +17,15 @@ from models.xrf.maps import ElementMaps
 _VERSION = "bicubic-1"
 _CALIBRATION = Calibration(
     supported=(
-        (15.0, 0.217),
-        (50.0, 0.41),
-        (150.0, 0.638),
-        (500.0, 0.977),
-        (1500.0, 1.308),
-        (5000.0, 1.605),
-        (15000.0, 1.772),
+        (15.0, 0.702),
+        (50.0, 1.41),
+        (150.0, 2.401),
+        (500.0, 3.936),
+        (1500.0, 5.26),
+        (5000.0, 6.357),
+        (15000.0, 6.988),
     ),
-    denied_above=((15.0, 2.244), (50.0, 2.81), (15000.0, 2.81)),
+    denied_above=((15.0, 2.15), (50.0, 2.81), (15000.0, 2.81)),
 )
 _SHARPNESS = -0.75  # of Keys' kernel, as torch and OpenCV have it
 _ERROR_PER_CONTRAST = 0.5  # rms error of blur and interpolation per rms difference of neighbouring points: see README

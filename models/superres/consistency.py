@@ -47,7 +47,8 @@ def consistency(values: Map, coarse: ElementMaps, probe: Probe, motion: Motion, 
     """
     chi_squared = np.full((len(values), *coarse.mask.shape), np.nan, np.float32)
     for index, (element, left, usual) in enumerate(_residuals(values, coarse, probe, motion, scale)):
-        chi_squared[index] = _over_neighbours(left**2, element.measured) / _over_neighbours(usual, element.measured)
+        expected = _over_neighbours(usual, element.measured)
+        chi_squared[index] = _over_neighbours(left**2, element.measured) / np.maximum(expected, 1e-9)
         chi_squared[index][~element.measured] = np.nan
     return chi_squared
 

@@ -72,18 +72,18 @@ def judge(
     scale = enhanced.values.shape[-1] // coarse.mask.shape[1]
     kernel = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
     maps = list(coarse_maps(coarse))
-    periods = [supported_period_nm(element, probe, coarse.pixel_size_nm, scale, motion) for element in maps]
+    supports = [support(element, probe, coarse.pixel_size_nm, scale, motion) for element in maps]
     counts = [peak_counts(element) for element in maps]
     denied_above = [factor_at(calibration.denied_above, level, CHANCE) for level in counts]
     denied = denial(enhanced.values, coarse, probe, motion, scale)
-    blurs = [blur_sigma_px(period, enhanced.pixel_size_nm) for period in periods]
+    blurs = [blur_sigma_px(one.period_nm, enhanced.pixel_size_nm) for one in supports]
     return Trust(
-        period_nm=tuple(periods),
+        period_nm=tuple(one.period_nm for one in supports),
         supported=np.array([blurred(plane, px) for plane, px in zip(enhanced.values, blurs, strict=True)]),
         supported_sigma=np.array(
             [
-                np.float32(factor_at(calibration.supported, level)) * np.sqrt(blurred(plane**2, px))
-                for level, plane, px in zip(counts, enhanced.sigma, blurs, strict=True)
+                np.float32(factor_at(calibration.supported, level) * one.sigma_share) * np.sqrt(blurred(plane**2, px))
+                for level, one, plane, px in zip(counts, supports, enhanced.sigma, blurs, strict=True)
             ]
         ),
         null_share=np.array([_null_share(plane, kernel, scale) for plane in enhanced.values], np.float32),
@@ -96,12 +96,26 @@ def judge(
     )
 
 
-def supported_period_nm(coarse: CoarseMap, probe: Probe, step_nm: float, scale: int, motion: Motion) -> float:
-    """Full period down to which the data determine more than half of a specimen's variance, by the map's own prior.
+@dataclass(frozen=True)
+class Support:
+    """What the data carry of one map.
 
-    With the prior P fitted to the map, the transfer T of the scan and the noise N, the share at a frequency f is
-    |T|^2 P over s^2 (S + N), where S is the mean of |T|^2 P over the aliases of f: noise and aliasing both count. A map
-    without structure beyond its noise gives the field of view.
+    Attributes:
+        period_nm: full period of the finest structure of which they determine more than half of the variance.
+        sigma_share: standard deviation of the error that is left at that resolution over that of the full map's.
+    """
+
+    period_nm: float
+    sigma_share: float
+
+
+def support(coarse: CoarseMap, probe: Probe, step_nm: float, scale: int, motion: Motion) -> Support:
+    """What the data carry of a map, by its own prior.
+
+    With the prior P fitted to the map, the transfer T of the scan and the noise N, the data determine at a frequency f
+    the share |T|^2 P over s^2 (S + N) of the variance, where S is the mean of |T|^2 P over the aliases of f: noise and
+    aliasing both count. The rest of P is error. A map without structure beyond its noise is supported down to no more
+    than its field of view.
 
     Source: posterior variance of the linear estimate, Kay (1993), eq. 12.21.
     """
@@ -124,7 +138,10 @@ def supported_period_nm(coarse: CoarseMap, probe: Probe, step_nm: float, scale: 
     lost = np.flatnonzero(carried[1:] < _CARRIED)
     last = max(1, int(lost[0])) if len(lost) else len(carried) - 1
     field_of_view_nm = step_nm * max(coarse.values.shape)
-    return float(np.clip(1 / (last * ring_per_nm), 2 * pixel_nm, max(field_of_view_nm, 2 * pixel_nm)))
+    period_nm = float(np.clip(1 / (last * ring_per_nm), 2 * pixel_nm, max(field_of_view_nm, 2 * pixel_nm)))
+    error = power[0, 0].numpy() * np.clip(1 - share, 0, 1)
+    passing = np.exp(-((2 * np.pi * pixel_nm * blur_sigma_px(period_nm, pixel_nm)) ** 2) * squared)
+    return Support(period_nm, float(np.sqrt(np.sum(error * passing) / max(float(np.sum(error)), 1e-300))))
 
 
 def blur_sigma_px(period_nm: float, pixel_nm: float) -> float:

@@ -15,7 +15,18 @@ from services.catalog.client import Catalog, catalog_errors
 from services.catalog.records import MapSource, NotFoundError, SeriesRecord
 from services.catalog.series_layout import PROJECTIONS, SERIES_SPEC, find_series_container
 
-StackName = Literal["fitted", "fitted_sigma", "enhanced", "enhanced_sigma", "consistency", "fine", "fine_sigma"]
+StackName = Literal[
+    "fitted",
+    "fitted_sigma",
+    "enhanced",
+    "enhanced_sigma",
+    "supported",
+    "supported_sigma",
+    "consistency",
+    "denial",
+    "fine",
+    "fine_sigma",
+]
 
 _SAFE_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _PARALLEL_READS = 4
@@ -90,6 +101,17 @@ def read_consistency(
 ) -> NDArray[np.float32]:
     """How well the enhanced maps explain the measurement: chi^2 per point, (angle, y, x) on the coarse grid."""
     return _read(catalog, key, "consistency", element, indices)
+
+
+def read_trust(
+    catalog: Catalog,
+    key: str,
+    product: Literal["supported", "supported_sigma", "denial"],
+    element: str,
+    indices: Sequence[int] | None = None,
+) -> NDArray[np.float32]:
+    """What `models.superres.trust.Trust` says of the enhanced maps: (angle, y, x), the fine grid but for ``denial``."""
+    return _read(catalog, key, product, element, indices)
 
 
 def read_lineage(catalog: Catalog, key: str, angle_index: int) -> dict[str, Any]:

@@ -20,8 +20,8 @@ SERIES_SPEC = "SubprobeSeries"
 PROJECTIONS = "projections"
 ANGLES = "angles_deg"
 
-_COARSE_GRID = ("fitted", "fitted_sigma", "consistency")
-_FINE_GRID = ("enhanced", "enhanced_sigma")
+_COARSE_GRID = ("fitted", "fitted_sigma", "consistency", "denial")
+_FINE_GRID = ("enhanced", "enhanced_sigma", "supported", "supported_sigma")
 _FINE_SCAN = ("fine", "fine_sigma")
 
 

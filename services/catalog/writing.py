@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.superres.enhancer import EnhancedMaps
+from models.superres.trust import Trust
 from models.xrf.maps import ElementMaps
 from services.catalog.angle_records import done_angle_indices, read_records
 from services.catalog.client import catalog_errors, merge_metadata
@@ -36,6 +37,16 @@ def write_coarse(series: SeriesNode, angle_index: int, maps: ElementMaps, enhanc
     ]
     _write_planes(series.key, series.stacks, angle_index, planes)
     return readable_at
+
+
+def write_trust(series: SeriesNode, angle_index: int, trust: Trust) -> None:
+    """Write how far to trust the enhanced maps of one coarse projection: what is wanted a moment later than they."""
+    planes = [
+        *_planes("supported", series.elements, trust.supported),
+        *_planes("supported_sigma", series.elements, trust.supported_sigma),
+        *_planes("denial", series.elements, trust.denial),
+    ]
+    _write_planes(series.key, series.stacks, angle_index, planes)
 
 
 def write_fine(series: SeriesNode, stacks: Stacks, angle_index: int, maps: ElementMaps) -> None:

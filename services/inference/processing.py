@@ -20,7 +20,7 @@ from services.catalog.records import MalformedRunError, NotFoundError, RawProjec
 from services.catalog.runs import FinishedRun, projection_start, read_measured
 from services.catalog.series_layout import SeriesNode, ensure_fine_stacks, ensure_series
 from services.catalog.stacks import Stacks
-from services.catalog.writing import note_waiting, summarise_series, write_coarse, write_fine
+from services.catalog.writing import note_waiting, summarise_series, write_coarse, write_fine, write_trust
 from services.inference.recipe import (
     check_can_be_fitted,
     enhance_projection,
@@ -142,6 +142,7 @@ class Processor:
         readable_at = write_coarse(series, raw.start.angle_index, maps, enhanced)
         watch.lap("write")
         trust = judge_projection(maps, enhanced, raw, probe, self._enhancer)
+        write_trust(series, raw.start.angle_index, trust)
         watch.lap("judge")
         return {
             "readable_at": readable_at,

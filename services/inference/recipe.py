@@ -31,6 +31,8 @@ class ProjectionQuality:
     """About 1 or below where the fine maps explain the measurement."""
     supported_period_nm: dict[str, float]
     """Of the finest structure that the measurement determines more than the prior does."""
+    denied_share: dict[str, float]
+    """Of the points where the measurement denies the fine map."""
     flags: dict[str, tuple[str, ...]]
     """Warnings in words, of elements that have any."""
 
@@ -90,6 +92,7 @@ def projection_quality(
         enhanced_sigma_ug_cm2={} if enhanced is None else _by_element(enhanced.elements, enhanced.sigma, np.median),
         consistency={} if enhanced is None else _by_element(enhanced.elements, enhanced.consistency, np.median),
         supported_period_nm={} if trust is None else dict(zip(maps.elements, trust.period_nm, strict=True)),
+        denied_share={} if trust is None else _denied_share(maps.elements, trust),
         flags={} if trust is None else {e: f for e, f in zip(maps.elements, trust.flags, strict=True) if f},
     )
 
@@ -101,6 +104,16 @@ def _map_fit(elements: tuple[str, ...], detector: XrfDetector, energy_kev: float
         return MapFit(elements, detector, energy_kev)
     except ValueError as error:
         raise MalformedRunError(f"elements {', '.join(elements)} cannot be fitted: {error}") from error
+
+
+def _denied_share(elements: tuple[str, ...], trust: Trust) -> dict[str, float]:
+    """Of the points that can be judged."""
+    denied = {}
+    for element, plane, limit in zip(elements, trust.denial, trust.denied_above, strict=True):
+        judged = np.abs(plane[np.isfinite(plane)])
+        if judged.size:
+            denied[element] = float(np.mean(judged > limit))
+    return denied
 
 
 def _by_element(

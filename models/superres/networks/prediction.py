@@ -13,8 +13,10 @@ class Prediction:
         values: (B, 1, s*y, s*x).
         log_scale: of the same shape, logarithm of the Laplace scale of the error; None where a network gives none.
         stages: what stages before the last made, for losses; empty where there are none.
+        linear: (B, 1, s*y, s*x) the linear estimate it starts from, without gradient; None where it has none.
     """
 
     values: Tensor
     log_scale: Tensor | None = None
     stages: tuple[Tensor, ...] = ()
+    linear: Tensor | None = None

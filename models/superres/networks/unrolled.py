@@ -83,15 +83,17 @@ class Unrolled(nn.Module):
             raise ValueError(f"scale is {scale}: this network was built for {self.config.scales}")
         scene = _Scene(measured, self.config.pad)
         fine = scene.mean.expand(-1, -1, *scene.fine_shape)
-        stages = []
+        stages, linear = [], fine
         for stage, prior in enumerate(self.priors):
             change, left = scene.data_step(fine, self._error_spectrum(stage, scene), first=stage == 0)
             fine = fine + change
+            if stage == 0:
+                linear = scene.cropped(fine.detach())
             fine = fine + prior(scene.planes(fine, left), scale)
             stages.append(scene.cropped(fine))
         fine, left = scene.with_measured_mean(fine)
         log_scale = self.uncertainty(scene.planes(fine.detach(), left.detach()), scale)
-        return Prediction(scene.cropped(fine), scene.cropped(log_scale), tuple(stages[:-1]))
+        return Prediction(scene.cropped(fine), scene.cropped(log_scale), tuple(stages[:-1]), linear)
 
     def _error_spectrum(self, stage: int, scene: "_Scene") -> Tensor:
         log_power = self.log_power[stage] + (self.sensitivity[stage] * scene.features).sum(-1)

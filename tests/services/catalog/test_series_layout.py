@@ -32,7 +32,10 @@ def test_a_new_series_is_nan_everywhere_in_chunks_of_one_angle(catalog, products
         "fitted_sigma",
         "enhanced",
         "enhanced_sigma",
+        "supported",
+        "supported_sigma",
         "consistency",
+        "denial",
     }
     for stack in series.stacks.values():
         assert np.isnan(stack.read()).all()
@@ -55,7 +58,7 @@ def test_several_workers_create_one_series_together(catalog, products, start):
 
     assert [series.key for series in list_series(catalog)] == [series.key for series in opened[:1]]
     for series in opened:
-        assert len(series.stacks) == 5
+        assert len(series.stacks) == 8
         assert all(np.isnan(stack.read()).all() for stack in series.stacks.values())
 
 
@@ -69,7 +72,7 @@ def test_a_series_half_made_by_a_dead_worker_is_completed_without_touching_what_
 
     again = products.open(start)
 
-    assert len(again.stacks) == 5
+    assert len(again.stacks) == 8
     assert np.isnan(read_stack(catalog, series.key, "enhanced", "Zn")).all()
     np.testing.assert_array_equal(read_stack(catalog, series.key, "fitted", "Zn")[0], np.full((4, 5), 3.0))
 

@@ -9,9 +9,17 @@ from models.superres.enhancer import NOT_CALIBRATED
 from models.superres.enhancers import make_enhancer
 from services.catalog.backlog import Backlog, rejected_runs
 from services.catalog.probes import import_probe, read_probe
-from services.catalog.products import find_series, list_series, read_consistency, read_lineage, read_sigma, read_stack
+from services.catalog.products import (
+    find_series,
+    list_series,
+    read_consistency,
+    read_lineage,
+    read_sigma,
+    read_stack,
+    read_trust,
+)
 from services.catalog.runs import read_projection
-from services.inference.recipe import enhance_projection, fit_projection
+from services.inference.recipe import enhance_projection, fit_projection, judge_projection
 from services.inference.status import read_statuses
 
 
@@ -145,13 +153,19 @@ def _expected(catalog, run_uid, probe):
     """What the recipe makes of a run, by source, with how to read what the worker wrote."""
     raw = read_projection(catalog, run_uid)
     maps = fit_projection(raw)
-    enhanced = enhance_projection(maps, raw, read_probe(catalog, probe), make_enhancer("bicubic"), 2)
+    beam, enhancer = read_probe(catalog, probe), make_enhancer("bicubic")
+    enhanced = enhance_projection(maps, raw, beam, enhancer, 2)
+    trust = judge_projection(maps, enhanced, raw, beam, enhancer)
     return {
         "fitted": (_reader(read_stack, "fitted"), maps.values),
         "fitted_sigma": (_reader(read_sigma, "fitted"), np.sqrt(maps.variance)),
         "enhanced": (_reader(read_stack, "enhanced"), enhanced.values),
         "enhanced_sigma": (_reader(read_sigma, "enhanced"), enhanced.sigma),
         "consistency": (_reader(read_consistency), enhanced.consistency),
+        **{
+            name: (_reader(read_trust, name), getattr(trust, name))
+            for name in ("supported", "supported_sigma", "denial")
+        },
     }
 
 

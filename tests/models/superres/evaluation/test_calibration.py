@@ -11,6 +11,7 @@ from models.superres.bicubic import BicubicEnhancer
 from models.superres.enhancer import CHANCE, NOT_CALIBRATED, Calibration, EnhancedMaps, factor_at
 from models.superres.evaluation import calibration
 from models.superres.evaluation.calibration import LEVELS, calibrate
+from models.superres.lmmse import LmmseEnhancer
 from models.xrf.maps import ElementMaps
 
 
@@ -41,9 +42,10 @@ def test_factors_undo_any_constant_misjudgement() -> None:
             assert larger / factor == pytest.approx(3, rel=0.01)
 
 
-def test_maps_at_their_supported_resolution_are_surer() -> None:
-    factors = calibrate(Misjudged(1.0), 2, 24)
-    assert all(rest < full for (_, full), (_, rest) in zip(factors.sigma, factors.supported, strict=True))
+def test_the_linear_estimate_knows_its_error_at_its_supported_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theory alone, without a factor: the posterior spectrum, blurred."""
+    monkeypatch.setattr(calibration, "LEVELS", (150.0, 1500.0))
+    assert [factor for _, factor in calibrate(LmmseEnhancer(), 4, 28).supported] == pytest.approx([1, 1], abs=0.25)
 
 
 def test_denials_of_a_right_map_are_smaller_than_those_of_the_truth() -> None:
