@@ -1,7 +1,7 @@
 """One settings tree: command line over ``SUBPROBE_*`` over YAML over defaults, built once in `services.cli`."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
@@ -25,7 +25,9 @@ class WorkerSettings(_Room):
     """The inference worker."""
 
     name: str = Field("worker-1", description="Name in status and logs")
-    enhancer: Literal["lmmse", "bicubic"] = Field("lmmse", description="What turns coarse maps into fine ones")
+    enhancer: str = Field(
+        "lmmse", description="What turns coarse maps into fine ones: lmmse, bicubic, unrolled, or a .safetensors file"
+    )
     scale: PositiveInt = Field(4, le=16, description="Fine pixels per coarse pixel, along each axis")
     device: str = Field("cpu", description="torch device of the enhancer: cpu, cuda, cuda:1")
     threads: PositiveInt = Field(1, description="CPU threads; the scan must never wait for the worker")

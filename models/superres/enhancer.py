@@ -25,6 +25,7 @@ class EnhancedMaps:
             explains the measurement, NaN where not measured.
         pixel_size_nm: of the fine grid.
         remarks: warnings of the enhancer about this scan, in words.
+        computed_on: device and numbers that did it, in words.
     """
 
     elements: tuple[str, ...]
@@ -33,6 +34,7 @@ class EnhancedMaps:
     consistency: NDArray[np.float32]
     pixel_size_nm: float
     remarks: tuple[str, ...] = ()
+    computed_on: str = "cpu, float64"
 
 
 Factors = tuple[tuple[float, float], ...]

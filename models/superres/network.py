@@ -1,13 +1,15 @@
 """Enhancement by a trained network, behind the same contract as the linear estimates."""
 
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import cached_property, lru_cache
 from math import sqrt
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.physics.flyscan import matched_kernel
 from models.physics.probe import Probe
@@ -17,6 +19,7 @@ from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
 from models.superres.consistency import consistency
 from models.superres.enhancer import Calibration, EnhancedMaps, check_scale, factor_at
 from models.superres.networks.measured import Measured
+from models.superres.networks.precision import Precision, PrecisionName, choose_precision, run_network
 from models.superres.networks.weights import TrainedNetwork, load_weights
 from models.superres.pairs.simulate import full_scale
 from models.superres.probe_range import outside
@@ -32,14 +35,18 @@ Maps = NDArray[np.float32]
 class NetworkEnhancer:
     """Runs a network on every element by itself; elements never meet.
 
+    Weights are loaded, and numbers chosen, at the first map.
+
     Args:
-        weights: name of weights that come with subprobe, or path of others; loaded at the first map.
-        device: of torch.
+        weights: name of weights that come with subprobe, or path of others.
+        device: of torch; several with commas share the elements of a call: "cuda:0,cuda:1".
+        precision: "auto" tries bfloat16 once.
     """
 
-    def __init__(self, weights: str, device: str = "cpu") -> None:
+    def __init__(self, weights: str, device: str = "cpu", precision: PrecisionName = "auto") -> None:
         self._weights = weights
-        self._device = device
+        self._devices = device.split(",")
+        self._wish: PrecisionName = precision
 
     @property
     def name(self) -> str:
@@ -58,7 +65,17 @@ class NetworkEnhancer:
 
     @cached_property
     def _trained(self) -> TrainedNetwork:
-        return load_weights(self._weights, self._device)
+        return load_weights(self._weights, self._devices[0])
+
+    @cached_property
+    def _modules(self) -> tuple[nn.Module, ...]:
+        """One on each device."""
+        others = [deepcopy(self._trained.module).to(device) for device in self._devices[1:]]
+        return (self._trained.module, *others)
+
+    @lru_cache  # noqa: B019 one or two scales in the life of an enhancer
+    def _precision(self, scale: int) -> Precision:
+        return choose_precision(self._modules[0], scale, self._devices[0], self._wish)
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
         """Enhance every element by an integer scale.
@@ -68,11 +85,16 @@ class NetworkEnhancer:
         """
         check_scale(scale)
         known = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
-        kernel = torch.from_numpy(known).to(self._device)
         maps = list(coarse_maps(coarse))
-        at_once = max(1, _AT_ONCE_POINTS // coarse.mask.size)
+        at_once = max(1, min(_AT_ONCE_POINTS // coarse.mask.size, -(-len(maps) // len(self._devices))))
         batches = [maps[first : first + at_once] for first in range(0, len(maps), at_once)]
-        results = [self._enhanced(batch, kernel, scale) for batch in batches]
+        precision = self._precision(scale)
+        with ThreadPoolExecutor(len(self._devices)) as threads:
+            jobs = [
+                threads.submit(self._enhanced, batch, torch.from_numpy(known), scale, index % len(self._devices))
+                for index, batch in enumerate(batches)
+            ]
+            results = [job.result() for job in jobs]
         values = np.concatenate([values for values, _ in results])
         sigmas = [sigma for _, sigma in results if sigma is not None]
         return EnhancedMaps(
@@ -83,6 +105,7 @@ class NetworkEnhancer:
             consistency=consistency(values, coarse, probe, motion, scale),
             pixel_size_nm=coarse.pixel_size_nm / scale,
             remarks=self._remarks(known, scale),
+            computed_on=f"{','.join(self._devices)}, {precision}",
         )
 
     def _remarks(self, kernel: Maps, scale: int) -> tuple[str, ...]:
@@ -91,20 +114,24 @@ class NetworkEnhancer:
         return (remark,) if remark else ()
 
     @torch.inference_mode()
-    def _enhanced(self, maps: list[CoarseMap], kernel: Tensor, scale: int) -> tuple[Maps, Maps | None]:
-        """Values and sigma, (element, y, x)."""
-        readings, variance, mask = (self._batch([getattr(element, part) for element in maps]) for part in _PARTS)
+    def _enhanced(self, maps: list[CoarseMap], kernel: Tensor, scale: int, place: int) -> tuple[Maps, Maps | None]:
+        """Values and sigma, (element, y, x), by the device at that place."""
+        device = self._devices[place]
+        readings, variance, mask = (_batch([getattr(element, part) for element in maps], device) for part in _PARTS)
         unit = full_scale(readings, variance)
-        told = kernel[None].expand(len(maps), -1, -1)
-        prediction = self._trained.module(Measured(readings / unit, variance / unit**2, mask, told, scale))
-        values = (prediction.values.float() * unit)[:, 0].cpu().numpy()
-        if prediction.log_scale is None:
+        told = kernel.to(device)[None].expand(len(maps), -1, -1)
+        measured = Measured(readings / unit, variance / unit**2, mask, told, scale)
+        bfloat16 = self._precision(scale).bfloat16
+        fine, log_scale = run_network(self._modules[place], measured, bfloat16=bfloat16)
+        values = (fine * unit)[:, 0].cpu().numpy()
+        if log_scale is None:
             return values, None
-        laplace = (torch.exp(prediction.log_scale.float()) * unit)[:, 0].cpu().numpy()
+        laplace = (torch.exp(log_scale) * unit)[:, 0].cpu().numpy()
         factors = np.array(
             [factor_at(self._trained.card.calibration.sigma, peak_counts(element)) for element in maps], np.float32
         )
         return values, np.float32(sqrt(2)) * laplace * factors[:, None, None]
 
-    def _batch(self, maps: list[NDArray[Any]]) -> Tensor:
-        return torch.from_numpy(np.stack(maps)[:, None].astype(np.float32)).to(self._device)
+
+def _batch(maps: list[NDArray[Any]], device: str) -> Tensor:
+    return torch.from_numpy(np.stack(maps)[:, None].astype(np.float32)).to(device)

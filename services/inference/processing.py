@@ -147,7 +147,11 @@ class Processor:
         return {
             "readable_at": readable_at,
             "probe": {"key": chosen.key, "digest": chosen.digest},
-            "enhancer": {"name": self._enhancer.name, "digest": self._enhancer.digest},
+            "enhancer": {
+                "name": self._enhancer.name,
+                "digest": self._enhancer.digest,
+                "computed_on": enhanced.computed_on,
+            },
             "scale": series.scale,
             "identity": _identity(raw.run_uid, chosen.digest, self._enhancer.digest, str(series.scale)),
             "quality": asdict(projection_quality(maps, enhanced, trust)),

@@ -65,6 +65,7 @@ class Worker:
         self, catalog: Catalog, enhancer: Enhancer, settings: WorkerSettings, status: StatusFile, stop: threading.Event
     ) -> None:
         self._catalog = catalog
+        self._enhancer = enhancer
         self._settings = settings
         self._status = status
         self._stop = stop
@@ -74,7 +75,12 @@ class Worker:
     def run(self) -> None:
         """Process until told to stop."""
         log.info(
-            "worker %s: enhancing by %d with %s", self._settings.name, self._settings.scale, self._settings.enhancer
+            "worker %s: enhancing by %d with %s (%s) on %s",
+            self._settings.name,
+            self._settings.scale,
+            self._enhancer.name,
+            self._enhancer.digest,
+            self._settings.device,
         )
         with ProjectionFeed(self._catalog, self._settings.sweep_s) as feed:
             self._status.update(state="idle")

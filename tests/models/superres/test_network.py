@@ -143,6 +143,16 @@ def test_calibration_widens_sigma_at_its_counts(weights: Path, probe: Probe, tmp
     np.testing.assert_allclose(wide, 2 * narrow, rtol=1e-5)
 
 
+def test_two_devices_give_what_one_gives(weights: Path, probe: Probe) -> None:
+    """The same one twice, as this machine has no other: elements are shared among them and come back in order."""
+    path = str(weights / "unrolled.safetensors")
+    one, two = (
+        NetworkEnhancer(path, device, "float32").enhance(_maps(), probe, "fly", 4) for device in ("cpu", "cpu,cpu")
+    )
+    np.testing.assert_allclose(two.values, one.values, atol=1e-5 * np.abs(one.values).max())
+    assert two.computed_on == "cpu,cpu, float32 (as asked for)"
+
+
 def test_a_probe_outside_of_the_training_is_remarked_upon(weights: Path, probe: Probe, tmp_path: Path) -> None:
     trained = load_weights(str(weights / "unrolled.safetensors"))
     remarks = []
