@@ -189,7 +189,6 @@ def train(
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop and save after so long.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     log_every: Annotated[int, typer.Option(min=1, help="Steps between two validations.")] = 250,
-) -> None:
     natural: Annotated[
         Path | None, typer.Option(help="Folder of photographs (.jpg, .png, also in folders below) to cut patches from.")
     ] = None,

@@ -83,7 +83,7 @@ class Worker:
             self._settings.device,
         )
         with ProjectionFeed(self._catalog, self._settings.sweep_s) as feed:
-            self._status.update(state="idle")
+            self._status.update(state="idle", last_error="")  # Tiled is there now, whatever was before
             while not self._stop.is_set():
                 run = feed.next(_POLL_S)
                 if run is None:

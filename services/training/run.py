@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models.superres.evaluation.calibration import calibrate
 from models.superres.network import NetworkEnhancer
-from models.superres.networks.weights import Card, save_weights
+from models.superres.networks.weights import Card, TrainedNetwork, load_weights, save_weights
+from models.superres.pairs.simulate import told_kernels
+from models.superres.probe_range import ProbeRange, range_of
 from models.superres.training.checkpoint import load_training, save_training, weights_digest
 from models.superres.training.loop import StepReport, Training, start, train
-from models.superres.training.presets import PRESETS, Preset
+from models.superres.training.presets import PRESETS, Preset, fine_tuning
 from models.superres.training.validation import Validation
 from services.errors import SubprobeError
+from services.training.ranks import Ranks, joined_ranks
+from services.training.sources import Sources, pair_source
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ _COLUMNS = ("step", "loss", "error", "learning_rate", "seconds", "validation_psn
 _SAVE_S = 120.0
 _SMOOTHED_OVER = 100
 _CALIBRATION_MAPS = 10
+_KERNELS = 400  # that tell the range of probes
 
 
 class TrainingError(SubprobeError):
@@ -47,6 +52,9 @@ class Schedule:
         minutes: after which to stop and save; None: until done.
         device: of torch.
         log_every: steps between two lines of the log, each with a validation.
+        sources: of pairs beside the preset's own.
+        start_from: shipped weights by name, or others by path; None: random ones.
+        learning_rate: at its height; None: the preset's, or a tenth of it with ``start_from``.
     """
 
     preset: str
@@ -55,62 +63,98 @@ class Schedule:
     minutes: float | None = None
     device: str = "cpu"
     log_every: int = 250
+    sources: Sources = field(default_factory=Sources)
+    start_from: str | None = None
+    learning_rate: float | None = None
 
 
-def run_training(schedule: Schedule, console: Console) -> None:
+def run_training(schedule: Schedule, console: Console) -> Training:
     """Train until the end of the schedule, the time given, or Ctrl-C; what is done is saved in each case.
 
+    Every process that torchrun started must call this; the first one speaks and saves.
+
+    Returns:
+        The training where it ended.
+
     Raises:
-        TrainingError: there is no such preset, or the folder holds a training with another one.
+        TrainingError: there is no such preset, weights of another network to start from, or the folder holds a
+            training with another preset, other pairs or other weights to start from.
+        SubprobeError: photographs or recordings cannot be read, or the processes cannot train together.
     """
     preset = _preset(schedule)
     schedule.folder.mkdir(parents=True, exist_ok=True)
-    training = _opened(schedule, preset)
-    console.print(
-        f"training {schedule.preset}: {sum(w.numel() for w in training.network.parameters()):,} weights on "
-        f"{schedule.device}, from step {training.step:,} of {preset.n_steps:,}; everything in {schedule.folder}"
-    )
-    with console.status("drawing pairs to validate on"):
-        validation = Validation(preset, schedule.device)
-    try:
-        _train(schedule, training, validation, console)
-    except KeyboardInterrupt:
-        console.print(f"stopped at step {training.step:,}; the same command goes on from there")
-    finally:
-        save_training(schedule.folder / _CHECKPOINT, training)
-    psnr_db = validation.psnr_db(training.averaged)
+    with joined_ranks(schedule.device) as ranks:
+        weights = None if schedule.start_from is None else load_weights(schedule.start_from)
+        training = _opened(schedule, preset, ranks, weights)
+        if ranks.team.rank > 0:
+            _follow(training, ranks)
+            return training
+        trained_on = _trained_on(training, weights)
+        figures = _lead(schedule, training, ranks, console)
+    # The others may leave: calibration would keep them waiting.
     with console.status("calibrating the uncertainty" if training.step >= preset.n_steps else "writing weights"):
-        figures = {"validation_psnr_db": psnr_db, "bicubic_psnr_db": validation.bicubic_psnr_db}
-        _write_weights(schedule, training, figures)
+        _write_weights(schedule, training, trained_on, figures)
     console.print(
-        f"validation {psnr_db:.2f} dB (bicubic {validation.bicubic_psnr_db:.2f}); weights "
+        f"validation {figures['validation_psnr_db']:.2f} dB (bicubic {figures['bicubic_psnr_db']:.2f}); weights "
         f"{weights_digest(training.averaged)} in {schedule.folder / schedule.preset}.safetensors"
     )
+    return training
 
 
 def _preset(schedule: Schedule) -> Preset:
     if schedule.preset not in PRESETS:
         raise TrainingError(f"there is no preset {schedule.preset!r}: choose one of {', '.join(sorted(PRESETS))}")
     preset = PRESETS[schedule.preset]
-    return preset if schedule.steps is None else replace(preset, n_steps=schedule.steps)
+    if schedule.steps is not None:
+        preset = replace(preset, n_steps=schedule.steps)
+    if schedule.learning_rate is not None:
+        return replace(preset, learning_rate=schedule.learning_rate)
+    return preset if schedule.start_from is None else fine_tuning(preset)
 
 
-def _opened(schedule: Schedule, preset: Preset) -> Training:
+def _opened(schedule: Schedule, preset: Preset, ranks: Ranks, weights: TrainedNetwork | None) -> Training:
     checkpoint = schedule.folder / _CHECKPOINT
-    if not checkpoint.exists():
-        return start(preset, schedule.device)
+    source = pair_source(schedule.sources, preset)
     try:
-        return load_training(checkpoint, preset, schedule.device)
+        ranks.team.part_of(preset.batch)
+        fresh = start(preset, ranks.device, source, weights)
+        return load_training(checkpoint, fresh) if checkpoint.exists() else fresh
     except ValueError as error:
         raise TrainingError(str(error)) from error
 
 
-def _train(schedule: Schedule, training: Training, validation: Validation, console: Console) -> None:
+def _follow(training: Training, ranks: Ranks) -> None:
+    """What every process but the first does."""
+    for _ in train(training, team=ranks.team):
+        if ranks.all_stop(False):
+            break
+
+
+def _lead(schedule: Schedule, training: Training, ranks: Ranks, console: Console) -> dict[str, float]:
+    """Train, show and save; gives the figures of the validation."""
+    preset, n_processes = training.preset, ranks.team.size
+    console.print(
+        f"training {schedule.preset}: {sum(w.numel() for w in training.network.parameters()):,} weights on "
+        f"{ranks.device}{f' and {n_processes - 1} more processes' if n_processes > 1 else ''}, from step "
+        f"{training.step:,} of {preset.n_steps:,}; everything in {schedule.folder}"
+    )
+    with console.status("drawing pairs to validate on"):
+        validation = Validation(preset, ranks.device)
+    try:
+        _train(schedule, training, validation, ranks, console)
+    except KeyboardInterrupt:
+        console.print(f"stopped at step {training.step:,}; the same command goes on from there")
+    finally:
+        save_training(schedule.folder / _CHECKPOINT, training)
+    return {"validation_psnr_db": validation.psnr_db(training.averaged), "bicubic_psnr_db": validation.bicubic_psnr_db}
+
+
+def _train(schedule: Schedule, training: Training, validation: Validation, ranks: Ranks, console: Console) -> None:
     started = saved = time.monotonic()
     recent: list[StepReport] = []
     with _progress(console) as progress, _log_file(schedule.folder) as rows:
         task = progress.add_task(schedule.preset, total=training.preset.n_steps, completed=training.step, figure="")
-        for report in train(training):
+        for report in train(training, team=ranks.team):
             recent = [*recent, report][-_SMOOTHED_OVER:]
             error = sum(past.error for past in recent) / len(recent)
             progress.update(task, completed=report.step, figure=f"error {error:.4f}")
@@ -124,8 +168,11 @@ def _train(schedule: Schedule, training: Training, validation: Validation, conso
             if time.monotonic() - saved > _SAVE_S:
                 save_training(schedule.folder / _CHECKPOINT, training)
                 saved = time.monotonic()
-            if schedule.minutes is not None and time.monotonic() - started > 60 * schedule.minutes:
+            time_is_over = schedule.minutes is not None and time.monotonic() - started > 60 * schedule.minutes
+            if ranks.all_stop(time_is_over):
                 break
+    if ranks.told_to_stop:
+        raise KeyboardInterrupt
 
 
 def _progress(console: Console) -> Progress:
@@ -144,18 +191,24 @@ def _log_file(folder: Path) -> Iterator[Any]:
         yield rows
 
 
-def _write_weights(schedule: Schedule, training: Training, figures: dict[str, float]) -> None:
+def _trained_on(training: Training, weights: TrainedNetwork | None) -> str:
+    pairs = training.source.description
+    return pairs if weights is None else f"{pairs}; started from weights {weights.digest}: {weights.card.trained_on}"
+
+
+def _write_weights(schedule: Schedule, training: Training, trained_on: str, figures: dict[str, float]) -> None:
     preset = training.preset
     card = Card(
         network=preset.network,
         config=dict(preset.config),
-        trained_on="procedural maps drawn by models/superres/pairs; no photographs; licence BSD-3-Clause as the code",
+        trained_on=trained_on,
         preset=schedule.preset,
         seed=preset.seed,
         steps=training.step,
         batch=preset.batch,
         commit=_commit(),
         figures=figures,
+        probe_range=_probe_range(preset),
     )
     save_weights(schedule.folder, schedule.preset, training.averaged, card)
     if training.step >= preset.n_steps:
@@ -163,6 +216,11 @@ def _write_weights(schedule: Schedule, training: Training, figures: dict[str, fl
         enhancer = NetworkEnhancer(str(path), schedule.device)
         card = replace(card, calibration=calibrate(enhancer, min(_CALIBRATION_MAPS, preset.n_images)))
         save_weights(schedule.folder, schedule.preset, training.averaged, card)
+
+
+def _probe_range(preset: Preset) -> ProbeRange:
+    scale = max(scale for scale, _ in preset.conditions.scales)
+    return range_of(told_kernels(preset.conditions, scale, _KERNELS, preset.seed), scale)
 
 
 def _commit() -> str:

@@ -20,6 +20,14 @@ class ProceduralMaps:
         self._seed = seed
         self._images: list[NDArray[np.float16] | None] = [None] * n_images
 
+    @property
+    def description(self) -> str:
+        """Their number and seed, and the licence."""
+        return (
+            f"{len(self._images)} procedural maps of seed {self._seed}, drawn by models/superres/pairs; "
+            "licence BSD-3-Clause as the code"
+        )
+
     def patch(self, rng: np.random.Generator, side: int) -> NDArray[np.float32]:
         """(side, side) from anywhere in any of the images.
 

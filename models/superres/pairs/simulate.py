@@ -1,6 +1,7 @@
 """Endless training pairs: random fine maps through random scans, with counts, background, holes and what is known."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,10 @@ _FULL_SCALE_QUANTILE = 0.995
 
 class FineMaps(Protocol):
     """Where fine maps come from."""
+
+    @property
+    def description(self) -> str:
+        """In words, with licence; changes with anything that the patches depend on."""
 
     def patch(self, rng: np.random.Generator, side: int) -> NDArray[np.float32]:
         """(side, side) between 0 and 1."""
@@ -66,7 +71,7 @@ def draw_pairs(
     side = scale * conditions.coarse_px + 2 * MARGIN_PX
     fine = np.stack([_varied(rng, fine_maps.patch(rng, side)) for _ in range(batch)])[:, None]
     kernels = [_kernel(rng, conditions, scale) for _ in range(batch)]
-    true, told = _stacked([pair.true for pair in kernels]), _stacked([pair.told for pair in kernels])
+    true, told = stacked_kernels([pair.true for pair in kernels]), stacked_kernels([pair.told for pair in kernels])
     counts = np.exp(rng.uniform(np.log(conditions.counts[0]), np.log(conditions.counts[1]), batch))
     counts[rng.random(batch) < conditions.noiseless_share] = _NOISELESS_COUNTS
     background = rng.uniform(0, conditions.most_background, batch)
@@ -127,19 +132,31 @@ def full_scale(readings: Tensor, variance: Tensor) -> Tensor:
     return torch.maximum(bright, 3 * noise).clamp_min(torch.finfo(torch.float32).tiny).view(-1, 1, 1, 1)
 
 
+def told_kernels(conditions: Conditions, scale: int, count: int, seed: int) -> list[NDArray[np.float32]]:
+    """As many of the kernels that a network trained under these conditions is told, at one scale."""
+    rng = np.random.default_rng([seed, count])
+    return [_kernel(rng, conditions, scale).told for _ in range(count)]
+
+
+def stacked_kernels(kernels: list[NDArray[np.float32]]) -> Tensor:
+    """(B, k, k) of kernels of one scale, the smaller ones with zeros around."""
+    side = max(len(kernel) for kernel in kernels)
+    return torch.from_numpy(np.stack([padded_kernel(kernel, side) for kernel in kernels]))
+
+
 def _column(values: NDArray[np.float64], device: str) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1).to(device)
 
 
 def _kernel(rng: np.random.Generator, conditions: Conditions, scale: int) -> KernelPair:
     if conditions.fixed_optics is not None:
-        return kernel_of(conditions.fixed_optics, scale)
+        return _known_kernel(conditions.fixed_optics, scale)
     return random_kernel(rng, scale)
 
 
-def _stacked(kernels: list[NDArray[np.float32]]) -> Tensor:
-    side = max(len(kernel) for kernel in kernels)
-    return torch.from_numpy(np.stack([padded_kernel(kernel, side) for kernel in kernels]))
+@lru_cache(maxsize=8)
+def _known_kernel(optics: Optics, scale: int) -> KernelPair:
+    return kernel_of(optics, scale)
 
 
 def _varied(rng: np.random.Generator, patch: NDArray[np.float32]) -> NDArray[np.float32]:

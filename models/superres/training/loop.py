@@ -2,19 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from models.superres.networks.losses import sobel_error
 from models.superres.networks.prediction import Prediction
 from models.superres.networks.table import build
 from models.superres.networks.unrolled import Unrolled
+from models.superres.networks.weights import TrainedNetwork
 from models.superres.pairs.bank import ProceduralMaps
-from models.superres.pairs.simulate import FineMaps, draw_pairs
+from models.superres.pairs.simulate import Pairs
+from models.superres.pairs.source import PairSource, SimulatedPairs
 from models.superres.training.losses import absolute_error, staged_error
 from models.superres.training.presets import Preset
+from models.superres.training.team import ALONE, Team
 
 _CLIP_NORM = 1.0
 _LEAST_SHARE = 0.01
@@ -34,6 +39,8 @@ class Training:
 
     Attributes:
         preset: the recipe.
+        source: of the pairs.
+        started_from: digest of the weights that it started from; empty for random ones.
         network: with the present weights.
         averaged: with their exponential moving average; what is shipped.
         optimiser: Adam.
@@ -41,6 +48,8 @@ class Training:
     """
 
     preset: Preset
+    source: PairSource
+    started_from: str
     network: nn.Module
     averaged: nn.Module
     optimiser: torch.optim.Adam
@@ -53,8 +62,8 @@ class StepReport:
 
     Attributes:
         step: its number, from 1.
-        loss: as minimised.
-        error: mean absolute error of the batch, maps being about 1 high.
+        loss: as minimised, of the pairs that this process drew.
+        error: mean absolute error of the same, maps being about 1 high.
         learning_rate: of the weights.
         skipped: the gradient was not finite and the weights stayed.
     """
@@ -66,48 +75,75 @@ class StepReport:
     skipped: bool
 
 
-def start(preset: Preset, device: str = "cpu") -> Training:
-    """A training at its first step; the same weights for the same seed."""
+def start(
+    preset: Preset,
+    device: str = "cpu",
+    source: PairSource | None = None,
+    weights: TrainedNetwork | None = None,
+) -> Training:
+    """A training at its first step; the same weights for the same seed.
+
+    Args:
+        preset: the recipe.
+        device: of torch.
+        source: of the pairs; None: scans of the preset's procedural maps.
+        weights: to start from; None: random ones.
+
+    Raises:
+        ValueError: the weights are of another network than the preset's, or of one built with another config.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(preset.seed)
-        network, averaged = build(preset.network, preset.config), build(preset.network, preset.config)
-    averaged.load_state_dict(network.state_dict())
+        network = build(preset.network, preset.config)
+    if weights is not None:
+        _take(network, weights, preset)
+    averaged = deepcopy(network)
     for module in (network, averaged):
         module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged.requires_grad_(False)
-    return Training(preset, network, averaged, _optimiser(network, preset))
+    started_from = "" if weights is None else weights.digest
+    return Training(preset, source or own_source(preset), started_from, network, averaged, _optimiser(network, preset))
 
 
-def train(training: Training, fine_maps: FineMaps | None = None, until: int | None = None) -> Iterator[StepReport]:
+def own_source(preset: Preset) -> PairSource:
+    """Scans of the preset's procedural maps."""
+    return SimulatedPairs(ProceduralMaps(preset.seed, preset.n_images), preset.conditions)
+
+
+def train(training: Training, until: int | None = None, team: Team = ALONE) -> Iterator[StepReport]:
     """Train in place, to the end of the preset's schedule or to a step before; yields after every step.
 
+    Several processes each draw their part of the batch, with seeds of their own (`Team.seed`), and mean their
+    gradients: their weights stay equal. Pairs then depend on how many processes there are, and so does the result.
+
     Args:
-        training: changed by every step.
-        fine_maps: where patches come from; None: the preset's procedural images.
+        training: changed by every step; the same in all processes of a team.
         until: last step; the learning rate follows the whole schedule all the same.
+        team: of more than one process only within a process group of torch.
+
+    Raises:
+        ValueError: the batch cannot be split among the team.
     """
     preset = training.preset
-    fine_maps = fine_maps or ProceduralMaps(preset.seed, preset.n_images)
+    part, seed = team.part_of(preset.batch), team.seed(preset.seed)
     device = str(next(training.network.parameters()).device)
     training.network.train()
+    objective = _joined(_Objective(training.network, preset.loss), team)
     while training.step < min(preset.n_steps, until or preset.n_steps):
-        pairs = draw_pairs(fine_maps, preset.conditions, preset.batch, preset.seed, training.step, device)
+        pairs = training.source.draw(part, seed, training.step, device)
         rate = preset.learning_rate * schedule(preset, training.step)
         for group in training.optimiser.param_groups:
             group["lr"] = rate * group["gain"]
-        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
-            prediction = training.network(pairs.measured)
-        loss = LOSSES[preset.loss](prediction, pairs.fine)
+        loss, error = objective(pairs)
         training.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(training.network.parameters(), _CLIP_NORM)
         finite = bool(torch.isfinite(norm))
         if finite:
             training.optimiser.step()
             _average(training)
         training.step += 1
-        error = absolute_error(prediction, pairs.fine).item()
-        yield StepReport(training.step, loss.item(), error, rate, skipped=not finite)
+        yield StepReport(training.step, loss.item(), error.item(), rate, skipped=not finite)
 
 
 def schedule(preset: Preset, step: int) -> float:
@@ -119,6 +155,40 @@ def schedule(preset: Preset, step: int) -> float:
     if preset.schedule == "steady":
         return warm * max(_LEAST_SHARE, min(1.0, (1 - done) / _LAST_SHARE))
     return warm * max(_LEAST_SHARE, (1 + math.cos(math.pi * done)) / 2)
+
+
+class _Objective(nn.Module):
+    """Network and loss in one, so that what a loss does not depend on is seen from outside."""
+
+    def __init__(self, network: nn.Module, loss: str) -> None:
+        super().__init__()
+        self.network = network
+        self._loss = LOSSES[loss]
+
+    def forward(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Loss, and mean absolute error without a gradient."""
+        device = pairs.fine.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
+            prediction = self.network(pairs.measured)
+        return self._loss(prediction, pairs.fine), absolute_error(prediction, pairs.fine).detach()
+
+
+def _joined(objective: _Objective, team: Team) -> nn.Module:
+    if team.size == 1:
+        return objective
+    # A step leaves the layers of other scales out, and those only `Unrolled` has.
+    some_unused = isinstance(objective.network, Unrolled)
+    return DistributedDataParallel(objective, find_unused_parameters=some_unused)
+
+
+def _take(network: nn.Module, weights: TrainedNetwork, preset: Preset) -> None:
+    card = weights.card
+    if card.network != preset.network or weights.module.config != network.config:
+        raise ValueError(
+            f"the weights are of {card.network} with {weights.module.config}, the preset is for {preset.network} with "
+            f"{network.config}: start from weights of the same network, or choose the preset {card.preset!r}"
+        )
+    network.load_state_dict(weights.module.state_dict())
 
 
 def _optimiser(network: nn.Module, preset: Preset) -> torch.optim.Adam:

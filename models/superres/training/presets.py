@@ -43,6 +43,19 @@ class Preset:
     seed: int = 1
 
 
+_FINE_TUNING = 0.1
+
+
+def fine_tuning(preset: Preset) -> Preset:
+    """The preset at a tenth of its learning rate, for trained weights.
+
+    Adam's first steps are as long as the rate says, however small the gradient: at the full rate they lead away from
+    what was learnt. From the shipped weights, 20 steps of two 20 x 20 patches cost 1.4 dB of validation at the full
+    rate, 0.1 dB at 0.3 of it, and gained 0.2 dB at 0.1 of it.
+    """
+    return replace(preset, learning_rate=_FINE_TUNING * preset.learning_rate)
+
+
 _PAPERS = Preset(
     network="dual_branch",
     conditions=Conditions(scales=((4, 1.0),), coarse_px=64, holed_share=0.0, fixed_optics=PAPERS_OPTICS),

@@ -1,0 +1,60 @@
+"""Recorded pairs come from a file as they were written, or with a word about what is wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from training_files import write_recordings
+
+from services.offline.hdf5 import InputFileError
+from services.training.recorded import read_recordings
+
+
+def test_recordings_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = write_recordings(tmp_path / "pairs.h5", ("zinc", "iron"))
+    iron, zinc = read_recordings(path)
+    with h5py.File(path) as file:
+        np.testing.assert_allclose(zinc.coarse, file["pairs/zinc/coarse"], rtol=1e-6)
+        np.testing.assert_allclose(iron.fine, file["pairs/iron/fine"], rtol=1e-6)
+    assert (zinc.scale, zinc.mask.dtype, zinc.kernel.shape) == (4, np.bool_, (6, 6))
+
+
+def _without(name: str) -> Callable[[Any], None]:
+    return lambda group: group.__delitem__(name)
+
+
+def _with(name: str, values: Any) -> Callable[[Any], None]:
+    def change(group: Any) -> None:
+        del group[name]
+        group[name] = values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_without("kernel"), r"/pairs/zinc: there is no dataset kernel; the file holds coarse"),
+        (_with("fine", np.ones((48, 55))), r"/pairs/zinc: fine has shape \(48, 55\): \(48, 56\) is needed"),
+        (_with("coarse", np.full((12, 14), np.nan)), "/pairs/zinc: coarse is not finite"),
+        (_with("kernel", np.eye(5) / 5), "an even side is needed at scale 4"),
+        (lambda group: group.attrs.__delitem__("scale"), "the attribute scale is missing"),
+        (lambda group: group.attrs.__setitem__("scale", 2.5), r"the attribute scale is 2\.5"),
+    ],
+)
+def test_an_error_names_file_and_pair(tmp_path: Path, change: Callable[[Any], None], words: str) -> None:
+    path = write_recordings(tmp_path / "pairs.h5")
+    with h5py.File(path, "a") as file:
+        change(file["pairs/zinc"])
+    with pytest.raises(InputFileError, match=r"pairs\.h5: .*" + words):
+        read_recordings(path)
+
+
+def test_a_file_without_pairs_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_group("maps")
+    with pytest.raises(InputFileError, match=r"there is no group /pairs .* it holds maps"):
+        read_recordings(tmp_path / "other.h5")
