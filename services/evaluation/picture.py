@@ -35,7 +35,7 @@ def draw_panels(plan: Plan, path: Path) -> None:
 def draw_halves(plan: Plan, path: Path) -> None:
     """Write a PNG: correlation of two enhanced halves of the counts, and of the enhanced whole with the truth."""
     probe_name, probe = next(iter(plan.probes.items()))
-    figure = Figure(figsize=(3.2 * len(plan.enhancers), 3.2), layout="constrained")
+    figure = Figure(figsize=(3.2 * len(plan.enhancers), 3.5), layout="constrained")
     axes = figure.subplots(1, len(plan.enhancers), squeeze=False, sharey=True)[0]
     for axis, (name, enhancer) in zip(axes, plan.enhancers.items(), strict=True):
         curves = compare_halves(enhancer, probe, _COUNTS_OF_HALVES, min(4, plan.n_maps), plan.coarse_px)
@@ -46,7 +46,8 @@ def draw_halves(plan: Plan, path: Path) -> None:
         axis.axvline(1000 / _CUT_OFF_NM, color="0.7", linewidth=0.8, linestyle=":")
         axis.set(title=name, xlabel="cycles per um", ylim=(-0.1, 1.02))
     axes[0].set_ylabel("ring correlation")
-    axes[0].legend(fontsize=7, frameon=False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figure.suptitle(
         f"what half sets pretend: probe {probe_name}, {_COUNTS_OF_HALVES:g} counts; dotted: the optics' limit, "
         f"{_CUT_OFF_NM:g} nm",
