@@ -79,7 +79,7 @@ def fourier_correlation(
     halves = [np.asarray(half, dtype=np.float64) * weight for half in (one, other)]
     if not all(np.isfinite(half).all() for half in halves):
         raise ValueError("halves have values that are not finite: fill them or leave them out before the comparison")
-    shell, multiplicity = _shells(one.shape)
+    shell, multiplicity = fourier_shells(one.shape)
     n_shells = min(one.shape) // 2 + 1
     first, second = (scipy.fft.rfftn(half) for half in halves)
 
@@ -125,7 +125,19 @@ def resolution(
             f"bits is {bits} and n_eff_factor {n_eff_factor}: pass a positive one, and one above 0 and at most 1"
         )
     criterion = f"{bits:g}-bit threshold, effective voxels {n_eff_factor:g}"
-    excess: Array = curve.values - bit_threshold(n_eff_factor * curve.n_voxels, bits)
+    return crossing(curve, bit_threshold(n_eff_factor * curve.n_voxels, bits), pixel_size_nm, criterion)
+
+
+def crossing(curve: FourierCorrelation, threshold: Array | float, pixel_size_nm: float, criterion: str) -> Resolution:
+    """The first shell from low frequencies below a threshold with the shell after it, interpolated linearly.
+
+    Args:
+        curve: correlation by shells.
+        threshold: (shell,), or one for all.
+        pixel_size_nm: of the grid.
+        criterion: the threshold in words.
+    """
+    excess: Array = curve.values - threshold
     below = excess < 0
     crossings = np.flatnonzero(below[1:-1] & below[2:]) + 1
     if not len(crossings):
@@ -136,7 +148,7 @@ def resolution(
     return Resolution(curve.shortest_side * pixel_size_nm / float(shell), True, criterion)
 
 
-def _shells(shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Array]:
+def fourier_shells(shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Array]:
     """Shell of each voxel of a half transform, and how many voxels of the full one it stands for (1 or 2)."""
     frequencies = [*(np.fft.fftfreq(n) for n in shape[:-1]), np.fft.rfftfreq(shape[-1])]
     squared: Array = np.square(np.stack(np.meshgrid(*frequencies, indexing="ij"))).sum(axis=0)

@@ -1,7 +1,8 @@
 """The rotation axis from the projections themselves.
 
 The centre of mass of a specimen that stands wholly in view moves on a sinusoid about the rotation axis:
-u(theta) = c + X cos(theta) + Z sin(theta). The fit needs no order, range or spacing of the angles.
+u(theta) = c + X cos(theta) + Z sin(theta). The fit needs no order, range or spacing of the angles. A specimen that goes
+on beyond the borders has no centre of mass in view: its axis comes from the double wedge instead.
 """
 
 from dataclasses import dataclass
@@ -9,15 +10,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from models.tomo.centre_wedge import covers_half_a_turn, wedge_centre
 from models.tomo.geometry import Array, checked_angles
 from models.tomo.missing import fill_missing
 
+_BY_MASS = "sinusoid of the centre of mass"
 _LEAST_ANGLES = 4
 _LEAST_SPREAD = 1e-3
 """Of the smallest singular value of the fit over the largest: below it all angles are almost one."""
 _BISQUARE = 4.685
 """Tukey's constant: 95 % efficiency on Gaussian residuals."""
 _ROUNDS = 20
+_LEAST_BORDER_PX = 2
+_BORDER = 1 / 32
+"""Of the width."""
+MOST_AT_BORDERS = 0.1
+"""Of the mean profile; more of it there, and the specimen goes on beyond them or stands on a background."""
+_BORDER_QUANTILE = 0.8
+"""Of the angles: fewer that are cut are outliers to the robust fit."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +36,27 @@ class CentreEstimate:
 
     Attributes:
         value_px: edge coordinates.
-        sigma_px: one standard deviation, from the scatter of the projections about the sinusoid.
+        sigma_px: one standard deviation, from the scatter of the data.
         method: how it was found.
+        reason: why so.
+        truncated: the specimen goes on beyond the borders, or stands on a background.
     """
 
     value_px: float
     sigma_px: float
     method: str
+    reason: str = ""
+    truncated: bool = False
 
 
 def find_centre_px(projections: NDArray[np.float32], angles_deg: ArrayLike) -> CentreEstimate:
-    """Fit the sinusoid of the centre of mass, robust against single bad projections (bisquare weights).
+    """The sinusoid of the centre of mass; the double wedge for a specimen that reaches the borders.
+
+    The sinusoid is fitted with bisquare weights, robust against single bad projections.
 
     Args:
         projections: (angle, y, u), or (element, angle, y, u): elements are added up, each scaled to the same mass. NaN
-            where not measured. The whole specimen is in view at every angle, and the maps are free of background.
+            where not measured.
         angles_deg: one per projection.
 
     Raises:
@@ -49,8 +65,29 @@ def find_centre_px(projections: NDArray[np.float32], angles_deg: ArrayLike) -> C
     if projections.ndim not in (3, 4):
         raise ValueError(f"projections have shape {projections.shape}: pass (angle, y, x) or (element, angle, y, x)")
     stacks = projections.reshape(-1, *projections.shape[-3:])
-    angles = np.deg2rad(checked_angles(angles_deg, stacks.shape[1]))
-    centres = _mass_centres(np.sum([_profiles(stack) for stack in stacks], axis=0))
+    angles_in_deg = checked_angles(angles_deg, stacks.shape[1])
+    profiles = np.sum([_profiles(stack) for stack in stacks], axis=0)
+    at_borders = share_at_borders(profiles)
+    share = f"the borders hold {at_borders:.0%} of the mean profile"
+    if at_borders <= MOST_AT_BORDERS:
+        value_px, sigma_px = _mass_axis(profiles, np.deg2rad(angles_in_deg))
+        return CentreEstimate(value_px, sigma_px, _BY_MASS, f"the specimen is in view: {share}")
+    seen = np.isfinite(profiles).all(axis=1)
+    if covers_half_a_turn(angles_in_deg[seen]):
+        value_px, sigma_px = wedge_centre(_of_equal_mass(stacks[:, seen]), angles_in_deg[seen])
+        reason = f"the specimen is not wholly in view: {share}"
+        return CentreEstimate(value_px, sigma_px, "double wedge of the sinogram", reason, True)
+    value_px, sigma_px = _mass_axis(profiles, np.deg2rad(angles_in_deg))
+    reason = (
+        f"the specimen is not wholly in view: {share}; and the angles do not cover half a turn evenly, as the double "
+        "wedge needs: this axis is biased towards the middle, better give it"
+    )
+    return CentreEstimate(value_px, sigma_px, _BY_MASS, reason, True)
+
+
+def _mass_axis(profiles: Array, angles: Array) -> tuple[float, float]:
+    """(edge coordinate, one standard deviation) from (angle, u) sums over y."""
+    centres = _mass_centres(above_background(profiles))
     seen = np.isfinite(centres)
     if np.count_nonzero(seen) < _LEAST_ANGLES:
         raise ValueError(
@@ -61,8 +98,47 @@ def find_centre_px(projections: NDArray[np.float32], angles_deg: ArrayLike) -> C
     singular = np.linalg.svd(design, compute_uv=False)
     if singular[-1] < _LEAST_SPREAD * singular[0]:
         raise ValueError("the angles are too alike to tell the rotation axis from the specimen's place: give the axis")
-    value_px, sigma_px = _robust_intercept(design, centres[seen])
-    return CentreEstimate(value_px, sigma_px, "sinusoid of the centre of mass")
+    return _robust_intercept(design, centres[seen])
+
+
+def above_background(profiles: Array) -> Array:
+    """Less the line between what the two borders show at most angles: evenly spread, it pulls towards the middle."""
+    seen = np.isfinite(profiles).all(axis=1)
+    if not seen.any():
+        return profiles
+    left, right = (np.median(side.mean(axis=1)) for side in _borders(profiles[seen]))
+    above: Array = profiles - np.linspace(left, right, profiles.shape[1])
+    return above
+
+
+def _borders(profiles: Array) -> tuple[Array, Array]:
+    width = profiles.shape[1]
+    edge = min(max(_LEAST_BORDER_PX, round(_BORDER * width)), width)
+    return profiles[:, :edge], profiles[:, -edge:]
+
+
+def share_at_borders(profiles: Array) -> float:
+    """How much there is in the outermost pixels of either side, over the mean; at four of five angles less than this.
+
+    Args:
+        profiles: (angle, pixel) sums; angles with NaN are left out.
+    """
+    mean = profiles.mean(axis=1)
+    usable = np.isfinite(mean) & (mean > 0)
+    if not usable.any():
+        return 0.0
+    left, right = (side.mean(axis=1) for side in _borders(profiles[usable]))
+    sides = np.maximum(left, right)
+    return float(np.quantile(sides / mean[usable], _BORDER_QUANTILE))
+
+
+def _of_equal_mass(stacks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(angle, y, u): the elements' projections, each scaled to the same mass, added up and without gaps."""
+    filled = [fill_missing(stack).values for stack in stacks]
+    total: NDArray[np.float32] = np.sum(
+        [stack / np.float32(_usual_mass(stack.sum(axis=1))) for stack in filled], axis=0
+    )
+    return total
 
 
 def _profiles(stack: NDArray[np.float32]) -> Array:
@@ -71,8 +147,13 @@ def _profiles(stack: NDArray[np.float32]) -> Array:
     profiles = np.full((len(stack), stack.shape[-1]), np.nan)
     if measured.any():
         profiles[measured] = fill_missing(stack[measured]).values.sum(axis=1, dtype=np.float64)
-        profiles /= max(abs(float(np.nanmedian(profiles.sum(axis=1)))), np.finfo(np.float64).tiny)
+        profiles /= _usual_mass(profiles)
     return profiles
+
+
+def _usual_mass(profiles: NDArray[np.floating]) -> float:
+    """Of (angle, u) sums over y."""
+    return max(abs(float(np.nanmedian(profiles.sum(axis=1, dtype=np.float64)))), float(np.finfo(np.float32).tiny))
 
 
 def _mass_centres(profiles: Array) -> Array:

@@ -79,3 +79,9 @@ def angle_weights(angles_deg: Array) -> Array:
     gaps = np.diff(directions, append=directions[0] + half_turn)
     share: Array = np.deg2rad((gaps + np.roll(gaps, 1)) / 2 * SAME_ANGLE_DEG) / count
     return share[group]
+
+
+def angle_order(angles_deg: Array) -> NDArray[np.int64]:
+    """Indices of the angles by direction modulo half a turn; equal directions as they came."""
+    half_turn = round(180.0 / SAME_ANGLE_DEG)
+    return np.argsort(np.round(angles_deg / SAME_ANGLE_DEG).astype(np.int64) % half_turn, kind="stable")

@@ -5,32 +5,32 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Depends
 
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 from services.reconstruction.auth import authenticate
 from services.reconstruction.dependencies import TheRunner, TheStore
 from services.reconstruction.parameters import parameter_model
 from services.reconstruction.problems import Problem, documented
-from services.reconstruction.schemas import EngineDescription, Health, Version
+from services.reconstruction.schemas import AlgorithmDescription, Health, Version
 
 router = APIRouter(tags=["service"])
 
 
 @router.get(
-    "/engines",
-    response_model=list[EngineDescription],
+    "/algorithms",
+    response_model=list[AlgorithmDescription],
     dependencies=[Depends(authenticate)],
     responses=documented(401, 403, 503),
 )
-def list_engines() -> list[EngineDescription]:
+def list_algorithms() -> list[AlgorithmDescription]:
     """The reconstruction algorithms and the parameters each takes."""
     return [
-        EngineDescription(
+        AlgorithmDescription(
             name=name,
-            description=engine.description,
-            capabilities=asdict(engine.capabilities),
+            description=algorithm.description,
+            capabilities=asdict(algorithm.capabilities),
             parameters=parameter_model(name).model_json_schema(),
         )
-        for name, engine in ENGINES.items()
+        for name, algorithm in ALGORITHMS.items()
     ]
 
 

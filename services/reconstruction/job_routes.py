@@ -146,7 +146,7 @@ def _accepted(request: ReconstructionRequest, series: SeriesRecord) -> dict[str,
         raise _wrong_field(
             "centre", f"{request.centre} is not on the grid: the {request.source} maps are {width} pixels wide"
         )
-    parameters = checked_parameters(request.engine, request.parameters)
+    parameters = checked_parameters(request.algorithm, request.parameters)
     return request.model_dump(mode="json") | {"series": series.key, "elements": elements, "parameters": parameters}
 
 

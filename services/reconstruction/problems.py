@@ -49,7 +49,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
 class FieldError(BaseModel):
     """One wrong value of a request."""
 
-    field: str = Field(description="Where it stands: `body.engine`, `query.limit`")
+    field: str = Field(description="Where it stands: `body.algorithm`, `query.limit`")
     detail: str = Field(description="What came and what is allowed")
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.tomo.algorithms import G_CM3_PER_UG_CM2_NM, Algorithm, Provenance
 from models.tomo.centre import find_centre_px
-from models.tomo.engines import G_CM3_PER_UG_CM2_NM, Engine
 from models.tomo.interruption import Cancelled, ReconstructionCancelledError, never_cancelled
 
 Stack = NDArray[np.float32]
@@ -54,7 +55,7 @@ class AngleChoice:
     excluded: tuple[int, ...]
     """Not done, or with too many points that were not measured in one of the elements."""
     filled_points: int
-    """Unmeasured points of the used angles, over all elements: the engine fills them from their neighbours."""
+    """Unmeasured points of the used angles, over all elements: the algorithm fills them from their neighbours."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Reconstruction:
     voxel_size_nm: float
     angular_sampling_limit_nm: float
     quality: Mapping[str, Quality]
+    provenance: Mapping[str, Provenance]
+    """How each element's volume was computed."""
 
 
 def reconstruct_elements(
@@ -75,7 +78,7 @@ def reconstruct_elements(
     angles_deg: Sequence[float],
     done_angles: Sequence[int],
     pixel_size_nm: float,
-    engine: Engine,
+    algorithm: Algorithm,
     parameters: Mapping[str, Any],
     centre_px: float | None = None,
     progress: Progress = lambda _fraction, _doing: None,
@@ -88,8 +91,8 @@ def reconstruct_elements(
         angles_deg: of the stacks; NaN where not known.
         done_angles: indices of the angles that are measured.
         pixel_size_nm: of the maps, and so of the voxels.
-        engine: does the tomography.
-        parameters: of the engine.
+        algorithm: does the tomography.
+        parameters: of the algorithm.
         centre_px: of the rotation axis in edge coordinates; None: found from the data.
         progress: told a fraction of the whole and what is being done.
         cancelled: asked often; True stops.
@@ -98,24 +101,34 @@ def reconstruct_elements(
         ValueError: there is nothing to reconstruct from, or the axis cannot be found.
         ReconstructionCancelledError: ``cancelled`` said so.
     """
-    choice = choose_angles(stacks, angles_deg, done_angles, engine.capabilities.fills_missing_pixels)
+    choice = choose_angles(stacks, angles_deg, done_angles, algorithm.capabilities.fills_missing_pixels)
     angles = np.asarray(angles_deg, np.float64)[list(choice.used)]
     projections = {element: stack[list(choice.used)] for element, stack in stacks.items()}
     progress(0.0, "finding the rotation axis")
     axis = find_axis(projections, angles) if centre_px is None else Axis(centre_px, None, "given")
     volumes: dict[str, Volume] = {}
     quality: dict[str, Quality] = {}
+    provenance: dict[str, Provenance] = {}
     for index, (element, stack) in enumerate(projections.items()):
         if cancelled():
             raise ReconstructionCancelledError(f"stopped before {element}, as asked")
         tell = _part_of(progress, index, len(projections), f"reconstructing {element}")
-        volumes[element] = engine.reconstruct(
-            stack, angles, axis.centre_px, pixel_size_nm, progress=tell, cancelled=cancelled, **parameters
+        volumes[element] = algorithm.reconstruct(
+            stack,
+            angles,
+            axis.centre_px,
+            pixel_size_nm,
+            progress=tell,
+            cancelled=cancelled,
+            account=partial(provenance.__setitem__, element),
+            **parameters,
         )
-        reprojected = engine.project(volumes[element], angles, axis.centre_px, stack.shape[-1])
+        reprojected = algorithm.project(volumes[element], angles, axis.centre_px, stack.shape[-1])
         quality[element] = assess(volumes[element], reprojected * (pixel_size_nm / G_CM3_PER_UG_CM2_NM), stack)
     width_nm = pixel_size_nm * next(iter(stacks.values())).shape[-1]
-    return Reconstruction(volumes, axis, choice, pixel_size_nm, angular_sampling_limit(angles, width_nm), quality)
+    return Reconstruction(
+        volumes, axis, choice, pixel_size_nm, angular_sampling_limit(angles, width_nm), quality, provenance
+    )
 
 
 def choose_angles(

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 from services.catalog.records import MapSource
 from services.reconstruction.jobs import JobState
 from services.reconstruction.parameters import checked_parameters
@@ -27,9 +27,9 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def _known_engine(name: str) -> str:
-    if name not in ENGINES:
-        raise ValueError(f"there is no engine {name!r}: allowed are {', '.join(sorted(ENGINES))}")
+def _known_algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise ValueError(f"there is no algorithm {name!r}: allowed are {', '.join(sorted(ALGORITHMS))}")
     return name
 
 
@@ -48,10 +48,10 @@ def _each_once(elements: list[str]) -> list[str]:
     return elements
 
 
-EngineName = Annotated[
+AlgorithmName = Annotated[
     str,
-    AfterValidator(_known_engine),
-    WithJsonSchema({"type": "string", "enum": sorted(ENGINES), "example": sorted(ENGINES)[0]}),
+    AfterValidator(_known_algorithm),
+    WithJsonSchema({"type": "string", "enum": sorted(ALGORITHMS), "example": sorted(ALGORITHMS)[0]}),
 ]
 Centre = Annotated[
     Literal["auto"] | float,
@@ -85,10 +85,10 @@ class ReconstructionRequest(BaseModel):
     series: str = Field(min_length=1, max_length=255, description="Key of the series in /processed, or its uid")
     elements: Elements | None = Field(None, description="All of the series if left out", examples=[["Zn", "Mn"]])
     source: MapSource = Field("enhanced", description="`enhanced`: fine maps; `fitted`: coarse maps, as measured")
-    engine: EngineName = Field("fbp", description="The algorithm: see `GET /api/v1/engines`")
+    algorithm: AlgorithmName = Field("fbp", description="See `GET /api/v1/algorithms`")
     parameters: dict[str, Any] = Field(
         default_factory=dict,
-        description="Of the engine; `GET /api/v1/engines` tells names, ranges and defaults",
+        description="Of the algorithm; `GET /api/v1/algorithms` tells names, ranges and defaults",
     )
     centre: Centre = Field(
         "auto",
@@ -109,7 +109,7 @@ class ReconstructionRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check_parameters(self) -> "ReconstructionRequest":
-        checked_parameters(self.engine, self.parameters)
+        checked_parameters(self.algorithm, self.parameters)
         return self
 
 
@@ -211,7 +211,7 @@ class SeriesPage(_Answer):
     offset: int
 
 
-class EngineDescription(_Answer):
+class AlgorithmDescription(_Answer):
     """A reconstruction algorithm."""
 
     name: str

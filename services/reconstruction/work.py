@@ -1,11 +1,12 @@
 """One job from end to end: read from Tiled, call the recipe, write to Tiled."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 from services.catalog.client import Catalog
 from services.catalog.products import find_series, read_stack
 from services.catalog.provenance import software_versions
@@ -14,6 +15,8 @@ from services.catalog.volumes import volume_path, write_volumes
 from services.reconstruction.parameters import checked_parameters
 from services.reconstruction.recipe import Reconstruction, reconstruct_elements
 from services.reconstruction.schemas import ReconstructionRequest, ReconstructionResult
+
+_log = logging.getLogger(__name__)
 
 _READ = 0.1  # share of the progress bar
 _COMPUTED = 0.85
@@ -52,13 +55,16 @@ def reconstruct(
         series.angles_deg,
         series.done_angles,
         series.pixel_size_nm(request.source),
-        ENGINES[request.engine],
-        checked_parameters(request.engine, request.parameters),
+        ALGORITHMS[request.algorithm],
+        checked_parameters(request.algorithm, request.parameters),
         None if request.centre == "auto" else request.centre,
         progress=lambda fraction, doing: progress(_READ + (_COMPUTED - _READ) * fraction, doing),
         cancelled=cancelled,
     )
     computed_s = time.monotonic() - began
+    for element, provenance in done.provenance.items():
+        if provenance.fallback:
+            _log.warning("job %s, %s: computed by %s, as %s", job_id, element, provenance.engine, provenance.fallback)
     write_volumes(
         catalog,
         series.key,
@@ -79,8 +85,8 @@ def _metadata(
         "series_uid": series.series_uid,
         "sample_name": series.sample_name,
         "source": request.source,
-        "engine": request.engine,
-        "parameters": checked_parameters(request.engine, request.parameters),
+        "algorithm": request.algorithm,
+        "parameters": checked_parameters(request.algorithm, request.parameters),
         "centre_px": done.axis.centre_px,
         "centre_sigma_px": done.axis.sigma_px,
         "centre_method": done.axis.method,
@@ -91,6 +97,7 @@ def _metadata(
         "voxel_size_nm": done.voxel_size_nm,
         "angular_sampling_limit_nm": done.angular_sampling_limit_nm,
         "quality": {element: asdict(quality) for element, quality in done.quality.items()},
+        "provenance": {element: asdict(provenance) for element, provenance in done.provenance.items()},
         "computed_s": round(computed_s, 3),
         "software": software_versions(),
     }

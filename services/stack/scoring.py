@@ -13,7 +13,7 @@ from models.physics.probe import Probe
 from models.quality.metrics import psnr, ssim
 from models.scan import Motion
 from models.superres.enhancers import make_enhancer
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 from models.xrf.maps import ElementMaps
 from services.catalog.records import SeriesRecord
 
@@ -91,7 +91,7 @@ def compare_with_truth(
     """Put every method on the fine grid and score it.
 
     Args:
-        tomography: arguments of the engine for the volume of the bicubic maps, which nobody has reconstructed yet.
+        tomography: arguments of the algorithm for the volume of the bicubic maps, which nobody has reconstructed yet.
     """
     scale, pixel_size_nm = series.scale, series.pixel_size_nm("enhanced")
     number = truth.elements.index(element)
@@ -103,7 +103,7 @@ def compare_with_truth(
     }
     volumes = {
         "coarse": _repeated(measured.volumes["fitted"], scale, axes=(0, 1, 2)),
-        "bicubic": ENGINES["fbp"].reconstruct(
+        "bicubic": ALGORITHMS["fbp"].reconstruct(
             stacks["bicubic"], np.asarray(series.angles_deg), pixel_size_nm=pixel_size_nm, **tomography
         ),
         "enhanced": measured.volumes["enhanced"],

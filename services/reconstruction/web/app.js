@@ -38,13 +38,13 @@ async function refresh() {
 }
 
 async function showSeries() {
-  const [page, jobs, engines] = await Promise.all([listSeries(), listJobs(), engineList()]);
+  const [page, jobs, algorithms] = await Promise.all([listSeries(), listJobs(), algorithmList()]);
   find("enter").hidden = true;
   find("workplace").hidden = find("leave").hidden = false;
   find("none").hidden = page.total > 0;
   find("more").hidden = page.total <= wanted;
   for (const series of page.items) {
-    if (!cards.has(series.key)) cards.set(series.key, new SeriesCard(series, engines));
+    if (!cards.has(series.key)) cards.set(series.key, new SeriesCard(series, algorithms));
     cards.get(series.key).show(series, jobs.filter((job) => job.series === series.key));
   }
   const elements = page.items.map((series) => cards.get(series.key).element);
@@ -63,10 +63,10 @@ async function listSeries() {
 
 const listJobs = async () => (await getJson(`api/v1/reconstructions?limit=${MOST_JOBS}`)).items;
 
-let engines;
-async function engineList() {
-  engines ??= await getJson("api/v1/engines");
-  return engines;
+let algorithms;
+async function algorithmList() {
+  algorithms ??= await getJson("api/v1/algorithms");
+  return algorithms;
 }
 
 find("enter").addEventListener("submit", (event) => {

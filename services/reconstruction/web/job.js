@@ -19,10 +19,10 @@ export class JobRow {
     this.stop = make("button", { class: "quiet", type: "button", onclick: () => this.#cancel(job) }, "Stop");
     this.links = make("span");
     this.slices = make("div", { class: "slices" });
-    const { source, engine } = job.request;
+    const { source, algorithm } = job.request;
     this.element = make("section", { class: "job" },
       make("div", { class: "head" },
-        make("h3", {}, `${engine} of the ${source} maps, ${new Date(job.created_at).toLocaleString()}`),
+        make("h3", {}, `${algorithm} of the ${source} maps, ${new Date(job.created_at).toLocaleString()}`),
         make("span", { class: "row" }, this.links, this.stop, this.chip)),
       this.bar, this.doing, this.slices);
   }

@@ -1,4 +1,4 @@
-// What may be chosen for a reconstruction; the form of each engine comes from the JSON schema that the service tells.
+// What may be chosen for a reconstruction; the form of each algorithm comes from the JSON schema that the service tells.
 
 import { make } from "./dom.js";
 
@@ -11,39 +11,45 @@ function field(label, input) {
 
 const select = (values, chosen) => make("select", {}, ...values.map((value) => make("option", { value, selected: value === chosen }, value)));
 
+/** What a parameter is when it is given; null, where allowed, leaves the choice to the service. */
+const given = (schema) => schema.anyOf?.find((part) => part.type !== "null") ?? schema;
+
 function parameterInput(schema) {
+  const { type } = given(schema);
   const choices = schema.enum ?? (schema.const === undefined ? null : [schema.const]);
   if (choices) return select(choices, schema.default);
   if (schema.type === "boolean") return select(["true", "false"], String(schema.default));
-  const isNumber = schema.type === "number" || schema.type === "integer";
-  return make("input", { type: isNumber ? "number" : "text", step: schema.type === "integer" ? "1" : "any", value: schema.default ?? "" });
+  const isNumber = type === "number" || type === "integer";
+  const placeholder = schema.default === null ? "from the data" : "";
+  return make("input", { type: isNumber ? "number" : "text", step: type === "integer" ? "1" : "any", value: schema.default ?? "", placeholder });
 }
 
 function parameterValue(schema, text) {
   if (text === "") return undefined;
-  if (schema.type === "boolean") return text === "true";
-  return schema.type === "number" || schema.type === "integer" ? Number(text) : text;
+  const { type } = given(schema);
+  if (type === "boolean") return text === "true";
+  return type === "number" || type === "integer" ? Number(text) : text;
 }
 
 export class Options {
-  constructor(series, engines, ask) {
-    this.engines = engines;
+  constructor(series, algorithms, ask) {
+    this.algorithms = algorithms;
     this.elements = series.elements.map((name) => make("input", { type: "checkbox", value: name, checked: true }));
     this.source = select(["enhanced", "fitted"], "enhanced");
-    this.engine = select(engines.map((engine) => engine.name), engines[0].name);
+    this.algorithm = select(algorithms.map((algorithm) => algorithm.name), algorithms[0].name);
     this.centre = make("input", { type: "number", step: "any", min: "0", placeholder: "found from the data" });
     this.incomplete = make("input", { type: "checkbox" });
     this.incompleteField = make("label", { class: "check" }, this.incomplete, "although angles are missing");
     this.parameters = make("div", { class: "parameters" });
     this.button = make("button", { class: "primary" }, "Reconstruct");
-    this.engine.addEventListener("change", () => this.#showParameters());
+    this.algorithm.addEventListener("change", () => this.#showParameters());
     this.incomplete.addEventListener("change", () => this.#enable());
     const boxes = series.elements.map((name, i) => make("label", { class: "check" }, this.elements[i], name));
     this.element = make("form", { onsubmit: (event) => this.#submit(event, series, ask) },
       make("details", {}, make("summary", {}, "Options"),
         make("div", { class: "options" },
           make("fieldset", {}, make("legend", {}, "Elements"), ...boxes),
-          field("Maps", this.source), field("Engine", this.engine), field("Rotation axis (px from the left)", this.centre),
+          field("Maps", this.source), field("Algorithm", this.algorithm), field("Rotation axis (px from the left)", this.centre),
           this.parameters)),
       make("div", { class: "row" }, this.button, this.incompleteField));
     this.#showParameters();
@@ -62,7 +68,7 @@ export class Options {
   }
 
   #schemas() {
-    return Object.entries(this.engines.find((engine) => engine.name === this.engine.value).parameters.properties ?? {});
+    return Object.entries(this.algorithms.find((algorithm) => algorithm.name === this.algorithm.value).parameters.properties ?? {});
   }
 
   #showParameters() {
@@ -77,7 +83,7 @@ export class Options {
       series: series.key,
       elements: this.elements.filter((box) => box.checked).map((box) => box.value),
       source: this.source.value,
-      engine: this.engine.value,
+      algorithm: this.algorithm.value,
       parameters: Object.fromEntries(parameters.filter(([, value]) => value !== undefined)),
       centre: this.centre.value === "" ? "auto" : Number(this.centre.value),
       allow_incomplete: this.incomplete.checked,

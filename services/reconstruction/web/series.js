@@ -11,12 +11,12 @@ export class SeriesCard {
   #rows = new Map();
   #hasThumbs = false;
 
-  constructor(series, engines) {
+  constructor(series, algorithms) {
     this.bar = bar(0, "Angles done");
     this.angles = make("p", { class: "facts" });
     this.thumbs = make("div", { class: "thumbs" });
     this.wrong = make("p", { class: "wrong", role: "alert" });
-    this.options = new Options(series, engines, (request) => this.#reconstruct(request));
+    this.options = new Options(series, algorithms, (request) => this.#reconstruct(request));
     this.rows = make("div");
     this.element = make("article", { class: "card" },
       make("div", { class: "head" },

@@ -10,7 +10,7 @@ import torch
 
 from models.phantoms.projection import areal_density_ug_cm2, voxel_density_g_cm3
 from models.phantoms.shapes import Body, Ellipsoid, Scene, Solid
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 
 PIXEL_NM = 25.0
 
@@ -34,7 +34,7 @@ class Scan:
     @cached_property
     def volume(self) -> np.ndarray:
         """The scan reconstructed by FBP, as it stands; (z, y, x) in g/cm^3."""
-        return ENGINES["fbp"].reconstruct(self.projections, self.angles_deg, self.centre_px, self.pixel_size_nm)
+        return ALGORITHMS["fbp"].reconstruct(self.projections, self.angles_deg, self.centre_px, self.pixel_size_nm)
 
 
 def asymmetric_scene() -> Scene:

@@ -1,22 +1,22 @@
-"""The engines' contract: projector, progress, cancelling, refusals that say what is allowed."""
+"""The algorithms' contract: projector, progress, cancelling, refusals that say what is allowed."""
 
 import numpy as np
 import pytest
 
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 from models.tomo.interruption import ReconstructionCancelledError
 
-FBP = ENGINES["fbp"]
+FBP = ALGORITHMS["fbp"]
 STACK = np.ones((5, 3, 8), dtype=np.float32)
 ANGLES = np.arange(5) * 36.0
 TWO_BATCHES = np.ones((150, 1, 120), dtype=np.float32)
-"""Just more pixel-angle pairs than the engine gathers at a time."""
+"""Just more pixel-angle pairs than FBP gathers at a time."""
 
 
-def test_every_engine_tells_its_name() -> None:
-    for name, engine in ENGINES.items():
-        assert engine.name == name
-        assert engine.description.endswith(".")
+def test_every_algorithm_tells_its_name() -> None:
+    for name, algorithm in ALGORITHMS.items():
+        assert algorithm.name == name
+        assert algorithm.description.endswith(".")
 
 
 def test_projection_at_zero_degrees_is_the_sum_along_the_beam() -> None:

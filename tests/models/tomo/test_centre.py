@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from models.tomo.centre import find_centre_px
+from models.tomo.algorithms import ALGORITHMS
+from models.tomo.centre import CentreEstimate, find_centre_px
+from models.tomo.centre_residual import refine_centre
+from models.tomo.interruption import ReconstructionCancelledError
+from models.tomo.reprojector import ByEngine
 
 EVEN = np.arange(45) * 4.0
+OSEM = ByEngine(ALGORITHMS["osem"], {"n_iterations": 2})
 
 
 def counted(projections: np.ndarray, peak_counts: float, seed: int = 0) -> np.ndarray:
@@ -91,3 +96,65 @@ def test_empty_projections_are_refused() -> None:
 def test_another_number_of_axes_is_refused() -> None:
     with pytest.raises(ValueError, match="pass \\(angle, y, x\\)"):
         find_centre_px(np.zeros((4, 4), np.float32), np.arange(4))
+
+
+@pytest.mark.parametrize("background", [0.03, 0.06])
+def test_an_even_background_does_not_pull_it_to_the_middle(make_scan, background: float) -> None:
+    projections = make_scan(EVEN, 31.7).projections
+    found = find_centre_px(projections + np.float32(background * projections.mean()), EVEN)
+    assert found.value_px == pytest.approx(31.7, abs=0.05)
+
+
+@pytest.mark.parametrize("centre_px", [30.3, 27.7])
+@pytest.mark.parametrize("peak_counts", [300, 30])
+def test_the_refined_axis_is_right_to_a_tenth(make_scan, centre_px: float, peak_counts: float) -> None:
+    projections = counted(make_scan(EVEN, centre_px).projections, peak_counts)
+    wrong = CentreEstimate(centre_px + 1.2, 0.1, "a guess")
+    refined = refine_centre(projections, EVEN, OSEM, wrong)
+    assert refined.value_px == pytest.approx(centre_px, abs=0.1)
+    assert 0.001 < refined.sigma_px < 0.1
+    assert refined.method == "least reprojection residual"
+    assert "from the a guess" in refined.reason
+
+
+def test_a_guess_beyond_the_scan_is_followed(make_scan) -> None:
+    projections = make_scan(EVEN, 30.3).projections
+    refined = refine_centre(projections, EVEN, OSEM, CentreEstimate(33.6, 0.1, "a guess"))
+    assert refined.value_px == pytest.approx(30.3, abs=0.05)
+
+
+def test_refining_can_be_stopped(full_scan) -> None:
+    with pytest.raises(ReconstructionCancelledError):
+        refine_centre(full_scan.projections, full_scan.angles_deg, OSEM, cancelled=lambda: True)
+
+
+@pytest.fixture(scope="module")
+def too_wide(make_scan) -> np.ndarray:
+    """The middle 30 of 60 columns; the specimen fills 52."""
+    return make_scan(np.arange(91) * 180 / 91, 30.3, (40, 60)).projections[:, :, 15:45]
+
+
+@pytest.mark.parametrize("order", ["measured in order", "shuffled"])
+def test_a_specimen_wider_than_the_view_gets_the_double_wedge(too_wide: np.ndarray, order: str) -> None:
+    angles_deg = np.arange(91) * 180 / 91
+    sequence = np.arange(91) if order == "measured in order" else np.random.default_rng(0).permutation(91)
+    found = find_centre_px(counted(too_wide, 300)[sequence], angles_deg[sequence])
+    assert found.value_px == pytest.approx(15.3, abs=0.2)
+    assert found.truncated
+    assert found.method == "double wedge of the sinogram"
+    assert "not wholly in view" in found.reason
+
+
+def test_the_double_wedge_is_not_refined(too_wide: np.ndarray) -> None:
+    angles_deg = np.arange(91) * 180 / 91
+    first = find_centre_px(too_wide, angles_deg)
+    refined = refine_centre(too_wide, angles_deg, OSEM)
+    assert refined.value_px == first.value_px
+    assert "not refined" in refined.reason
+
+
+def test_too_wide_with_a_missing_wedge_says_that_it_is_biased(too_wide: np.ndarray) -> None:
+    found = find_centre_px(too_wide[:60], np.arange(60) * 180 / 91)
+    assert found.truncated
+    assert "biased towards the middle" in found.reason
+    assert find_centre_px(too_wide, np.arange(91) * 180 / 91).reason != found.reason

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from models.quality.metrics import psnr
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 from models.tomo.fbp import RampFilter
 
-FBP = ENGINES["fbp"]
+FBP = ALGORITHMS["fbp"]
 PIXEL_NM = 25.0
 """Of the scans of the fixtures."""
 

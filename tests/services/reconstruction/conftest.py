@@ -20,7 +20,7 @@ from tiled.server.simple import SimpleTiledServer
 
 from models.run_schema import PROJECTION_SPEC, ProjectionStart, XrfDetector
 from models.scan import FlyScan
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS, Account, nobody_asks
 from models.tomo.interruption import Cancelled, Progress, keep_quiet, never_cancelled, step_done
 from services.catalog.angle_records import AngleRecord, record_key
 from services.catalog.client import Catalog, connect, create_container
@@ -215,25 +215,30 @@ def wait_for() -> Callable[..., dict[str, Any]]:
 
 
 class Patient:
-    """An engine that takes its time, in the table like any other: what is done to a running job can be seen."""
+    """An algorithm that takes its time, in the table like any other: what is done to a running job can be seen."""
 
     name = "patient"
     description = "Filtered back-projection after a while"
-    capabilities = ENGINES["fbp"].capabilities
-    project = staticmethod(ENGINES["fbp"].project)
+    capabilities = ALGORITHMS["fbp"].capabilities
+    project = staticmethod(ALGORITHMS["fbp"].project)
 
     def reconstruct(
-        self, *data: Any, seconds: float = 60.0, progress: Progress = keep_quiet, cancelled: Cancelled = never_cancelled
+        self,
+        *data: Any,
+        seconds: float = 60.0,
+        progress: Progress = keep_quiet,
+        cancelled: Cancelled = never_cancelled,
+        account: Account = nobody_asks,
     ) -> NDArray[np.float32]:
         """`seconds` for each element."""
         for step in range(round(seconds / 0.02)):
             time.sleep(0.02)
             step_done(0.02 * step / seconds, progress, cancelled)
-        return ENGINES["fbp"].reconstruct(*data)
+        return ALGORITHMS["fbp"].reconstruct(*data, account=account)
 
 
 @pytest.fixture
-def patient_engine(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Name of an engine that takes a minute."""
-    monkeypatch.setitem(ENGINES, Patient.name, Patient())
+def patient_algorithm(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an algorithm that takes a minute."""
+    monkeypatch.setitem(ALGORITHMS, Patient.name, Patient())
     return Patient.name

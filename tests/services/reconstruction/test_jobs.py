@@ -144,7 +144,7 @@ def test_pages_hold_only_what_was_asked_for_newest_first(store: JobStore) -> Non
 def test_jobs_outlive_the_process(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/jobs.db"
     before = JobStore(uri)
-    job = before.create("series", {"engine": "fbp"})
+    job = before.create("series", {"algorithm": "fbp"})
     before.close()
     after = JobStore(uri)
     assert after.get(job.id) == job

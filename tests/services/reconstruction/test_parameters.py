@@ -1,4 +1,4 @@
-"""Engine parameters are what the engine's signature says, and errors say what is allowed."""
+"""Parameters are what the algorithm's signature says, and errors say what is allowed."""
 
 import pytest
 
@@ -15,6 +15,20 @@ def test_the_schema_tells_choices_and_ranges() -> None:
     assert (properties["cutoff"]["exclusiveMinimum"], properties["cutoff"]["maximum"]) == (0, 1)
 
 
+def test_what_is_left_open_is_null_and_may_be_given() -> None:
+    assert checked_parameters("ospml_hybrid", {"beta": 0.5}) == {
+        "n_iterations": 20,
+        "n_subsets": None,
+        "beta": 0.5,
+        "delta": None,
+        "tolerance": 0.0,
+        "engine": "auto",
+    }
+    assert "beta" not in checked_parameters("osem", {})
+    with pytest.raises(ValueError, match="greater than 0"):
+        checked_parameters("ospml_hybrid", {"delta": 0})
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -27,6 +41,6 @@ def test_the_schema_tells_choices_and_ranges() -> None:
         ({"progress": 1}, "progress"),
     ],
 )
-def test_what_the_engine_does_not_take_is_refused(given: dict[str, object], said: str) -> None:
+def test_what_the_algorithm_does_not_take_is_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         checked_parameters("fbp", given)

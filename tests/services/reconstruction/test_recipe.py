@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.tomo.engines import ENGINES
+from models.tomo.algorithms import ALGORITHMS
 from models.tomo.interruption import ReconstructionCancelledError
 from services.reconstruction.recipe import angular_sampling_limit, choose_angles, reconstruct_elements
 
-FBP = ENGINES["fbp"]
+FBP = ALGORITHMS["fbp"]
 ANGLES = tuple(np.arange(60) * 3.0)
 PIXEL_NM = 40.0
 SHAPE = (8, 48)

@@ -21,17 +21,17 @@ from services.settings import Settings
 
 Wait = Callable[..., dict[str, Any]]
 
-# What `subprobe` would run, with a slow engine and a short lease.
+# What `subprobe` would run, with a slow algorithm and a short lease.
 PROCESS = """
 import sys, time, uvicorn
-from models.tomo.engines import ENGINES, Fbp
+from models.tomo.algorithms import ALGORITHMS, Fbp
 from services.reconstruction.app import create_app
 from services.settings import Settings
 class Patient(Fbp):
-    def reconstruct(self, *data, seconds: float = 60.0, progress=None, cancelled=None):
+    def reconstruct(self, *data, seconds: float = 60.0, progress=None, cancelled=None, account=None):
         time.sleep(seconds)
         return super().reconstruct(*data)
-ENGINES["patient"] = Patient()
+ALGORITHMS["patient"] = Patient()
 app = create_app(Settings.model_validate_json(sys.argv[1]), lease_s=1.0)
 uvicorn.run(app, port=int(sys.argv[2]), log_level="warning")
 """
@@ -42,10 +42,10 @@ def test_a_job_of_a_killed_service_is_done_after_the_restart(
     series_key: str,
     start_service: Callable[[Settings], AbstractContextManager[str]],
     wait_for: Wait,
-    patient_engine: str,
+    patient_algorithm: str,
     free_port: int,
 ) -> None:
-    request = {"series": series_key, "elements": ["Zn"], "engine": patient_engine, "parameters": {"seconds": 1.5}}
+    request = {"series": series_key, "elements": ["Zn"], "algorithm": patient_algorithm, "parameters": {"seconds": 1.5}}
     with service_process(settings, free_port) as process, client(f"http://127.0.0.1:{free_port}") as api:
         running = api.post("/reconstructions", json=request).json()
         waiting = api.post("/reconstructions", json=request).json()
@@ -59,13 +59,13 @@ def test_a_job_of_a_killed_service_is_done_after_the_restart(
 
 
 def test_a_stopped_service_ends_its_streams_and_gives_its_job_back(
-    settings: Settings, series_key: str, patient_engine: str, free_port: int
+    settings: Settings, series_key: str, patient_algorithm: str, free_port: int
 ) -> None:
     chosen = settings.reconstruction.model_copy(update={"port": free_port})
     told: list[str] = []
     signals: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
-    caller = threading.Thread(target=follow_then_stop, args=(free_port, series_key, patient_engine, told))
+    caller = threading.Thread(target=follow_then_stop, args=(free_port, series_key, patient_algorithm, told))
     caller.start()
     began = time.monotonic()
     try:
@@ -82,9 +82,9 @@ def test_a_stopped_service_ends_its_streams_and_gives_its_job_back(
     assert (job.state, job.attempts, job.worker) == ("queued", 0, None)
 
 
-def follow_then_stop(port: int, series_key: str, engine: str, told: list[str]) -> None:
+def follow_then_stop(port: int, series_key: str, algorithm: str, told: list[str]) -> None:
     with client(f"http://127.0.0.1:{port}") as api:
-        job = api.post("/reconstructions", json={"series": series_key, "engine": engine}).json()
+        job = api.post("/reconstructions", json={"series": series_key, "algorithm": algorithm}).json()
         with api.stream("GET", f"/reconstructions/{job['id']}/events") as stream:
             for line in stream.iter_lines():
                 told.append(line)

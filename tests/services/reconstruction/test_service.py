@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
+from models.tomo.algorithms import ALGORITHMS
 from services.catalog.client import Catalog
 from services.catalog.volumes import list_volumes, read_volume
 
@@ -35,7 +36,7 @@ def test_a_volume_is_asked_for_and_stands_in_tiled(
     assert zinc.max() == pytest.approx(2.0, rel=0.2)
     metadata = next(v for v in list_volumes(tiled_catalog, series_key) if v.job_id == job["id"]).metadata
     assert metadata["parameters"] == {"window": "cosine", "cutoff": 1.0}
-    assert (metadata["source"], metadata["engine"], metadata["voxel_size_nm"]) == ("enhanced", "fbp", 50.0)
+    assert (metadata["source"], metadata["algorithm"], metadata["voxel_size_nm"]) == ("enhanced", "fbp", 50.0)
     assert metadata["centre_px"] == pytest.approx(16.0, abs=0.1)
     assert len(metadata["angles_deg"]) == 8
     assert metadata["software"]["subprobe"]
@@ -70,9 +71,9 @@ def read_events(stream: httpx.Response) -> list[str]:
 
 
 def test_a_running_job_is_cancelled_and_leaves_no_volume(
-    api: httpx.Client, series_key: str, tiled_catalog: Catalog, wait_for: Wait, patient_engine: str
+    api: httpx.Client, series_key: str, tiled_catalog: Catalog, wait_for: Wait, patient_algorithm: str
 ) -> None:
-    job = api.post("/reconstructions", json={"series": series_key, "engine": patient_engine}).json()
+    job = api.post("/reconstructions", json={"series": series_key, "algorithm": patient_algorithm}).json()
     wait_for(api, job, "running")
     assert [running["id"] for running in api.get("/reconstructions?state=running").json()["items"]] == [job["id"]]
     assert api.post(job["links"]["cancel"].removeprefix("/api/v1")).status_code == 202
@@ -117,8 +118,8 @@ def test_a_job_that_cannot_be_done_fails_and_says_why(
     assert "the rotation axis needs 4, or give its place" in done["error"]
 
 
-def test_engines_teach_their_parameters(api: httpx.Client) -> None:
-    fbp = next(engine for engine in api.get("/engines").json() if engine["name"] == "fbp")
+def test_algorithms_teach_their_parameters(api: httpx.Client) -> None:
+    fbp = next(algorithm for algorithm in api.get("/algorithms").json() if algorithm["name"] == "fbp")
     assert fbp["parameters"]["properties"]["window"]["default"] == "ramp"
     assert fbp["capabilities"]["iterative"] is False
 
@@ -128,7 +129,7 @@ def test_the_api_describes_itself_without_a_key_and_with_examples(api: httpx.Cli
     request = described["components"]["schemas"]["ReconstructionRequest"]
     assert request["additionalProperties"] is False
     assert request["examples"]
-    assert request["properties"]["engine"]["enum"] == ["fbp"]
+    assert request["properties"]["algorithm"]["enum"] == sorted(ALGORITHMS)
     assert "ProblemDocument" in described["components"]["schemas"]
     for operations in described["paths"].values():
         for operation in operations.values():
