@@ -17,6 +17,8 @@ from models.superres.enhancer import CHANCE, NOT_CALIBRATED, Calibration, Enhanc
 from models.superres.networks.data_step import folded, transfer, unfolded
 from models.superres.prior import CANDIDATES, fit_prior
 from models.superres.spectra import scan_spectra
+from models.superres.uncertainty import posterior_sigma
+from models.superres.wiener import estimate
 from models.xrf.maps import ElementMaps
 
 LOW_COUNTS = 15.0
@@ -38,7 +40,8 @@ class Trust:
         period_nm: (element,) full period of the finest structure of which the data determine more than half.
         supported: (element, s*y, s*x) the maps blurred by a Gaussian whose full width at half maximum is half of that
             period: what is left is measured more than it is supposed.
-        supported_sigma: (element, s*y, s*x) one standard deviation of ``supported`` against the truth blurred alike.
+        supported_sigma: (element, s*y, s*x) one standard deviation of ``supported`` against the truth blurred alike. It
+            is that of the linear estimate, whoever made the map: what the data determine needs no learned opinion.
         null_share: (element, y, x) share of the map's local structure that changes no reading: from the prior alone.
         denial: (element, y, x) `models.superres.consistency.denial`.
         denied_above: (element,) size above which a denial is none of chance: 1 in 200 points of a right map reach it.
@@ -72,6 +75,8 @@ def judge(
     scale = enhanced.values.shape[-1] // coarse.mask.shape[1]
     kernel = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
     maps = list(coarse_maps(coarse))
+    spectra = scan_spectra(probe, maps[0].values.shape, coarse.pixel_size_nm, scale, motion)
+    linear = [posterior_sigma(estimate(element, spectra), element, spectra).astype(np.float32) for element in maps]
     supports = [support(element, probe, coarse.pixel_size_nm, scale, motion) for element in maps]
     counts = [peak_counts(element) for element in maps]
     denied_above = [factor_at(calibration.denied_above, level, CHANCE) for level in counts]
@@ -83,7 +88,7 @@ def judge(
         supported_sigma=np.array(
             [
                 np.float32(factor_at(calibration.supported, level) * one.sigma_share) * np.sqrt(blurred(plane**2, px))
-                for level, one, plane, px in zip(counts, supports, enhanced.sigma, blurs, strict=True)
+                for level, one, plane, px in zip(counts, supports, linear, blurs, strict=True)
             ]
         ),
         null_share=np.array([_null_share(plane, kernel, scale) for plane in enhanced.values], np.float32),
