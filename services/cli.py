@@ -1,25 +1,26 @@
 """The `subprobe` command."""
 
-import logging
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
 
 from services.errors import SubprobeError
 from services.logs import configure_logging
-from services.settings import Settings, load_settings
-
-log = logging.getLogger(__name__)
+from services.nexus.commands import export
+from services.offline.commands import reconstruct, resolution
+from services.terminal import (
+    Context,
+    FolderOption,
+    console,
+    ended_by_signals,
+    error_console,
+    print_error,
+    stack_settings,
+    wrong_input_in_one_line,
+)
 
 # Rooms are imported inside the commands: bluesky, tiled and torch take seconds, and `--help` must not.
 app = typer.Typer(
@@ -33,22 +34,6 @@ probe_app = typer.Typer(
     help="Probes in the catalogue: the worker enhances with the newest that fits.", no_args_is_help=True
 )
 app.add_typer(probe_app, name="probe")
-console = Console()
-error_console = Console(stderr=True)
-
-FolderOption = Annotated[Path | None, typer.Option("--folder", "-f", help="Folder of the stack: data, logs, key.")]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every command gets from the options before it."""
-
-    config: Path | None
-    log_level: str
-
-    def settings(self, overrides: dict[str, Any] | None = None) -> Settings:
-        """Settings with this command's own options on top; options not given do not count."""
-        return load_settings(self.config, _without_none(overrides or {}))
 
 
 @app.callback()
@@ -77,7 +62,7 @@ def up(
         "reconstruction": {"port": port},
     }
     configure_logging(context.obj.log_level)
-    with _ended_by_signals(0), EmbeddedStack(context.obj.settings(overrides)) as stack:
+    with ended_by_signals(0), EmbeddedStack(context.obj.settings(overrides)) as stack:
         console.print(f"\n[bold green]subprobe is up[/], its data in {stack.folder.root}")
         console.print(f"  Tiled web client        {stack.browse_url}", soft_wrap=True)
         console.print(f"  Reconstruction service  {stack.service_uri}/#key={stack.api_key}", soft_wrap=True)
@@ -105,7 +90,7 @@ def status(context: typer.Context, folder: FolderOption = None) -> None:
     from services.stack.status import print_status
 
     configure_logging("WARNING")
-    healthy = print_status(_stack_settings(context, folder), console)
+    healthy = print_status(stack_settings(context, folder), console)
     raise typer.Exit(0 if healthy else 1)
 
 
@@ -135,7 +120,7 @@ def shell(context: typer.Context, folder: FolderOption = None) -> None:
     from services.beamline.shell import open_shell
 
     configure_logging("WARNING")
-    open_shell(_stack_settings(context, folder))
+    open_shell(stack_settings(context, folder))
 
 
 @app.command()
@@ -150,35 +135,13 @@ def demo(
     """The whole chain in a few minutes: scan, live enhancement, tomogram, and how far to trust it."""
     from services.stack.demo import run_demo
 
-    with _ended_by_signals(130):
+    with ended_by_signals(130):
         run_demo(context.obj.settings({"folder": folder}), angles, keep, console)
 
 
-@app.command()
-def reconstruct(
-    context: typer.Context,
-    series: Annotated[str, typer.Argument(help="Key or uid of the series in /processed.")],
-    folder: FolderOption = None,
-    element: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all.")] = None,
-    source: Annotated[str, typer.Option(help="enhanced or fitted maps.")] = "enhanced",
-    centre: Annotated[str, typer.Option(help="'auto', or the rotation centre in pixels from the left edge.")] = "auto",
-    allow_incomplete: Annotated[bool, typer.Option(help="Also with angles missing.")] = False,
-) -> None:
-    """Ask the reconstruction service for a volume and follow it to the end."""
-    from services.stack.jobs import follow_job, submit_job
-
-    settings = _stack_settings(context, folder)
-    request = {
-        "series": series,
-        "source": source,
-        "centre": centre if centre == "auto" else _number("centre", centre),
-        "allow_incomplete": allow_incomplete,
-    } | ({"elements": element} if element else {})
-    job = submit_job(settings, request)
-    job = follow_job(settings, job["id"], console)
-    if job["state"] != "succeeded":
-        raise typer.BadParameter(f"job {job['id']} {job['state']}: {job.get('error') or job.get('message')}")
-    console.print(f"volume at [bold]{job['result']['path']}[/] in Tiled")
+app.command()(reconstruct)
+app.command()(resolution)
+app.command()(export)
 
 
 @app.command()
@@ -313,11 +276,8 @@ def enhance(
 
     configure_logging("WARNING")
     request = Request(maps, probe, out, step_nm, pixel_nm, model, device, scan, png, overwrite)
-    try:
+    with wrong_input_in_one_line():
         enhance_file(request, console, error_console)
-    except (SubprobeError, ValueError, OSError) as error:
-        _print_error(error)
-        raise typer.Exit(2) from error
 
 
 @probe_app.command("import")
@@ -332,48 +292,12 @@ def probe_import(
     from services.catalog.client import connect
     from services.catalog.probes import import_probe
 
-    settings = _stack_settings(context, folder)
+    settings = stack_settings(context, folder)
     probe = load_probe(file)
     name = key or file.stem
     import_probe(connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()), probe, name)
     height_nm, width_nm = probe.fwhm_nm()
     console.print(f"probe [bold]{name}[/]: {height_nm:.1f} x {width_nm:.1f} nm FWHM at {probe.energy_kev:g} keV")
-
-
-def _stack_settings(context: typer.Context, folder: Path | None) -> Settings:
-    """Settings of a client of a running stack: address and key come from its folder unless they are given."""
-    from services.stack.address import with_stack_address
-
-    settings: Settings = context.obj.settings({"folder": folder})
-    return with_stack_address(settings)
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--{name} is {text!r}: pass 'auto' or a number of pixels") from error
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    nested = {key: _without_none(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return {key: value for key, value in nested.items() if value not in (None, {})}
-
-
-@contextmanager
-def _ended_by_signals(exit_code: int) -> Iterator[None]:
-    """SIGTERM and SIGINT end like Ctrl-C: through every context manager, so that no child is left."""
-
-    def interrupt(_signum: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for signum in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs inherit SIGINT ignored
-        signal.signal(signum, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        error_console.print("stopped")
-        raise typer.Exit(exit_code) from stop
 
 
 def main() -> None:
@@ -386,13 +310,8 @@ def main() -> None:
             error_console.print(f"[red]setting {place}:[/] {problem['msg']}", highlight=False)
         sys.exit(2)
     except (SubprobeError, ValueError, FileNotFoundError) as error:
-        _print_error(error)
+        print_error(error)
         sys.exit(1)
-
-
-def _print_error(error: Exception) -> None:
-    log.debug("traceback of the error below", exc_info=True)
-    error_console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

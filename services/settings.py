@@ -41,6 +41,9 @@ class ReconstructionSettings(_Room):
     port: int = Field(8001, ge=0, le=65535, description="Port to listen on")
     database_uri: str = Field("sqlite:///subprobe-jobs.db", description="SQLAlchemy URI of the job table")
     threads: PositiveInt = Field(1, description="CPU threads of one reconstruction")
+    memory_gb: PositiveFloat | None = Field(
+        None, description="Jobs that take more are refused; unless set, what the machine has available"
+    )
 
 
 class BeamlineSettings(_Room):

@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("subprobe", "numpy", "torch", "tiled", "xraylib")
+_PACKAGES = ("subprobe", "numpy", "numba", "torch", "tiled", "xraylib")
 
 
 def software_versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Volumes in ``/processed/<series>/volumes/<job id>``; without ``state: complete`` one does not exist for readers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from tiled.structures.core import Spec
 from tiled.structures.data_source import DataSource
 
 from services.catalog.client import Catalog, catalog_errors, create_container, ensure_container
-from services.catalog.records import CatalogError, NotFoundError, VolumeRecord
+from services.catalog.records import CatalogError, MapSource, NotFoundError, VolumeRecord
 
 VOLUME_SPEC = "SubprobeVolume"
 UNITS = "g/cm^3"
@@ -22,8 +23,28 @@ Plane = Literal["xy", "xz", "yz"]
 PLANES: dict[Plane, int] = {"xy": 0, "xz": 1, "yz": 2}
 """The axis of (z, y, x) that each plane leaves out."""
 
+_CURVE = ("correlation", "half_bit", "one_bit", "one_seventh")
 _COMPLETE = {"state": "complete"}
 _CHUNK_BYTES = 8 * 2**20  # a few slices: one request while writing, and little to fetch for one slice in the web client
+
+
+@dataclass(frozen=True, eq=False)
+class ResolutionCurve:
+    """Fourier shell correlation of two halves of the angles, as it is stored.
+
+    Attributes:
+        source: of the maps.
+        frequency_per_nm: (shell,).
+        values: (shell,) correlation.
+        thresholds: (shell,) of half_bit, one_bit and one_seventh.
+        metadata: the resolution in words by each criterion, whether the halves are independent, and the note on it.
+    """
+
+    source: MapSource
+    frequency_per_nm: NDArray[np.float64]
+    values: NDArray[np.float64]
+    thresholds: Mapping[str, NDArray[np.float64]]
+    metadata: Mapping[str, Any]
 
 
 def volume_path(series_key: str, job_id: str) -> str:
@@ -38,6 +59,7 @@ def write_volumes(
     volumes: Mapping[str, Volume],
     metadata: Mapping[str, Any],
     on_progress: Callable[[float], None] = lambda _: None,
+    curves: Mapping[str, Sequence[ResolutionCurve]] | None = None,
 ) -> VolumeRecord:
     """Write the volumes of one job; doing it again changes nothing, and what an interrupted attempt left is replaced.
 
@@ -48,6 +70,7 @@ def write_volumes(
         volumes: (z, y, x) of each element in g/cm^3.
         metadata: of the container; ``units``, ``elements`` and ``state`` are added.
         on_progress: told the written fraction after each chunk; what it raises stops the writing.
+        curves: of each element; elements without are left out.
 
     Raises:
         NotFoundError: no such series.
@@ -65,7 +88,9 @@ def write_volumes(
             for n_bytes in _write_array(container, element, np.ascontiguousarray(volume, np.float32)):
                 written += n_bytes
                 on_progress(written / total)
-            _write_slices(container, element, volume)
+            _write_images(container, element, volume)
+            for curve in (curves or {}).get(element, ()):
+                _write_curve(container, element, curve)
         container.update_metadata(_COMPLETE)
         return _record(series_key, parent[job_id])
 
@@ -100,6 +125,31 @@ def read_slice(catalog: Catalog, series_key: str, job_id: str, element: str, pla
         NotFoundError: no such complete volume, or it lacks this element.
     """
     return _read(catalog, series_key, job_id, element, _slice_key(element, plane))
+
+
+def read_maximum(catalog: Catalog, series_key: str, job_id: str, element: str, plane: Plane) -> NDArray[np.float32]:
+    """The largest value along the axis that a plane leaves out; axes as of `read_slice`.
+
+    Raises:
+        NotFoundError: no such complete volume, or it lacks this element.
+    """
+    return _read(catalog, series_key, job_id, element, _maximum_key(element, plane))
+
+
+def read_curves(catalog: Catalog, series_key: str, job_id: str, element: str) -> list[ResolutionCurve]:
+    """The resolution of a volume, the fitted maps' first; empty where halves were not compared.
+
+    Raises:
+        NotFoundError: no such complete volume, or it lacks this element.
+    """
+    with catalog_errors(f"reading the resolution of volume {job_id} of {series_key}"):
+        container = _complete(catalog, series_key, job_id, element)
+        sources: tuple[MapSource, ...] = ("fitted", "enhanced")
+        return [
+            _curve(source, container[_curve_key(element, source)])
+            for source in sources
+            if _curve_key(element, source) in container
+        ]
 
 
 def delete_unfinished_volume(catalog: Catalog, series_key: str, job_id: str) -> None:
@@ -154,32 +204,63 @@ def _write_array(container: Any, element: str, volume: Volume) -> Iterator[int]:
         yield chunk.nbytes
 
 
-def _write_slices(container: Any, element: str, volume: Volume) -> None:
-    """The middle slices as arrays of their own: the web client opens a volume along z only."""
+def _write_images(container: Any, element: str, volume: Volume) -> None:
+    """Middle slices and maximum projections as arrays of their own: the web client opens a volume along z only."""
     for plane, axis in PLANES.items():
         middle = volume.shape[axis] // 2
         dims = tuple(name for name in AXES if name != AXES[axis])
-        metadata = {"element": element, "units": UNITS, "dims": list(dims), "axis": AXES[axis], "index": middle}
-        image = np.ascontiguousarray(volume.take(middle, axis), np.float32)
-        container.write_array(image, key=_slice_key(element, plane), dims=dims, metadata=metadata)
+        described = {"element": element, "units": UNITS, "dims": list(dims), "axis": AXES[axis]}
+        images = {
+            _slice_key(element, plane): (volume.take(middle, axis), {"index": middle}),
+            _maximum_key(element, plane): (volume.max(axis), {"of": "maximum along the axis"}),
+        }
+        for key, (image, what) in images.items():
+            pixels = np.ascontiguousarray(image, np.float32)
+            container.write_array(pixels, key=key, dims=dims, metadata=described | what)
+
+
+def _write_curve(container: Any, element: str, curve: ResolutionCurve) -> None:
+    """Every column an array of its own, on the frequencies beside it."""
+    metadata = {"element": element, "source": curve.source, **curve.metadata}
+    node = container.create_container(_curve_key(element, curve.source), metadata=metadata)
+    node.write_array(curve.frequency_per_nm, key="frequency_per_nm", dims=("shell",), metadata={"units": "1/nm"})
+    for name, values in {"correlation": curve.values, **curve.thresholds}.items():
+        node.write_array(values, key=name, dims=("shell",), metadata={"x": "frequency_per_nm"})
 
 
 def _slice_key(element: str, plane: Plane) -> str:
     return f"{element}_slice_{plane}"
 
 
+def _maximum_key(element: str, plane: Plane) -> str:
+    return f"{element}_maximum_{plane}"
+
+
+def _curve_key(element: str, source: MapSource) -> str:
+    return f"{element}_resolution_{source}"
+
+
 def _read(catalog: Catalog, series_key: str, job_id: str, element: str, key: str) -> NDArray[np.float32]:
     with catalog_errors(f"reading volume {job_id} of {series_key}"):
-        try:
-            container = catalog.processed[series_key, "volumes", job_id]
-        except KeyError:
-            raise NotFoundError(f"series {series_key} has no volume {job_id}") from None
-        record = _record(series_key, container)
-        if record.metadata["state"] != "complete":
-            raise NotFoundError(f"volume {job_id} of {series_key} is not complete")
-        if element not in record.elements:
-            raise NotFoundError(f"volume {job_id} has no element {element}: it has {', '.join(record.elements)}")
-        return np.asarray(container[key].read(), np.float32)
+        return np.asarray(_complete(catalog, series_key, job_id, element)[key].read(), np.float32)
+
+
+def _complete(catalog: Catalog, series_key: str, job_id: str, element: str) -> Any:
+    try:
+        container = catalog.processed[series_key, "volumes", job_id]
+    except KeyError:
+        raise NotFoundError(f"series {series_key} has no volume {job_id}") from None
+    record = _record(series_key, container)
+    if record.metadata["state"] != "complete":
+        raise NotFoundError(f"volume {job_id} of {series_key} is not complete")
+    if element not in record.elements:
+        raise NotFoundError(f"volume {job_id} has no element {element}: it has {', '.join(record.elements)}")
+    return container
+
+
+def _curve(source: MapSource, node: Any) -> ResolutionCurve:
+    frequency, values, *thresholds = (np.asarray(node[name].read()) for name in ("frequency_per_nm", *_CURVE))
+    return ResolutionCurve(source, frequency, values, dict(zip(_CURVE[1:], thresholds, strict=True)), node.metadata)
 
 
 def _record(series_key: str, container: Any) -> VolumeRecord:

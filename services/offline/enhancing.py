@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from models.superres.enhancers import make_enhancer
 from models.superres.trust import Trust, judge
 from models.xrf.maps import ElementMaps
 from services.catalog.provenance import software_versions
-from services.offline.hdf5 import InputFileError
+from services.offline.hdf5 import sha256_of
 from services.offline.map_files import OutputFileError, appearing, check_writable, read_maps, written_maps
 from services.offline.picture import ElementRow, draw_maps
 from services.offline.probe_files import read_probe
@@ -113,7 +112,7 @@ def _lineage(request: Request, probe: Probe, enhancer: Enhancer, scale: int) -> 
     """What made the maps, for the attributes of the output's root."""
     return {
         "input_file": request.maps.name,
-        "input_sha256": _sha256(request.maps),
+        "input_sha256": sha256_of(request.maps),
         "probe_file": request.probe.name,
         "probe_digest": probe.digest,
         "model": enhancer.name,
@@ -124,14 +123,6 @@ def _lineage(request: Request, probe: Probe, enhancer: Enhancer, scale: int) -> 
         "software": software_versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputFileError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _summary(row: ElementRow, consistency: NDArray[np.float32], trust: Trust) -> str:

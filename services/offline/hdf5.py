@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,16 @@ def read_number(name: str, *places: Any) -> float | None:
                 raise ValueError(f"the attribute {name} of {place.name} is {place.attrs[name]}: one positive number")
             return float(value.item())
     return None
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal digits.
+
+    Raises:
+        InputFileError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be read: {error.strerror}") from error

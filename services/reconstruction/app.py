@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from services.reconstruction import info_routes, job_routes, problems, series_routes
+from services.reconstruction import info_routes, job_routes, nexus_routes, problems, series_routes
 from services.reconstruction.auth import Doorkeeper
 from services.reconstruction.body_limit import BodyLimit
 from services.reconstruction.dependencies import CatalogConnection
@@ -64,12 +64,14 @@ def create_app(settings: Settings, lease_s: float = 15.0) -> FastAPI:
     app.state.catalog = catalog
     app.state.store = store
     app.state.doorkeeper = Doorkeeper(str(settings.tiled.uri))
-    app.state.runner = Runner(store, catalog.get, settings.reconstruction.threads)
+    reconstruction = settings.reconstruction
+    limit_bytes = None if reconstruction.memory_gb is None else reconstruction.memory_gb * 1e9
+    app.state.runner = Runner(store, catalog.get, reconstruction.threads, limit_bytes)
     app.state.stopping = threading.Event()
     app.state.tiled_for_people = str(settings.tiled.public_uri or settings.tiled.uri).rstrip("/")
     problems.install(app)
     app.add_middleware(BodyLimit, largest_bytes=_LARGEST_REQUEST_BYTES)
-    for routes in (series_routes, job_routes, info_routes):
+    for routes in (series_routes, job_routes, nexus_routes, info_routes):
         app.include_router(routes.router, prefix="/api/v1")
     _serve_pages(app)
     return app

@@ -10,7 +10,7 @@ from services.reconstruction.auth import authenticate
 from services.reconstruction.dependencies import TheRunner, TheStore
 from services.reconstruction.parameters import parameter_model
 from services.reconstruction.problems import Problem, documented
-from services.reconstruction.schemas import AlgorithmDescription, Health, Version
+from services.reconstruction.schemas import DEFAULT_ALGORITHM, AlgorithmDescription, Health, Version
 
 router = APIRouter(tags=["service"])
 
@@ -29,6 +29,7 @@ def list_algorithms() -> list[AlgorithmDescription]:
             description=algorithm.description,
             capabilities=asdict(algorithm.capabilities),
             parameters=parameter_model(name).model_json_schema(),
+            is_default=name == DEFAULT_ALGORITHM,
         )
         for name, algorithm in ALGORITHMS.items()
     ]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from services.catalog.records import SeriesRecord
-from services.catalog.volumes import Plane, read_slice
+from services.catalog.volumes import Plane, read_curves, read_maximum, read_slice
 from services.reconstruction.auth import Authenticated, authenticate
 from services.reconstruction.dependencies import (
     JobOfPath,
@@ -20,7 +20,8 @@ from services.reconstruction.dependencies import (
 from services.reconstruction.events import follow
 from services.reconstruction.jobs import Job, JobState
 from services.reconstruction.parameters import checked_parameters
-from services.reconstruction.pictures import render_png
+from services.reconstruction.pictures import render_curves, render_png
+from services.reconstruction.placement import SUM
 from services.reconstruction.problems import Problem, documented
 from services.reconstruction.schemas import JobLinks, Reconstruction, ReconstructionPage, ReconstructionRequest
 
@@ -100,20 +101,43 @@ async def events(
         yield event
 
 
-@router.get(
-    "/{job_id}/slice/{element}/{plane}.png",
-    response_class=Response,
-    responses=documented(404) | {200: {"content": {"image/png": {}}, "description": "The picture"}},
-)
+_PICTURE: dict[int | str, dict[str, Any]] = documented(404) | {
+    200: {"content": {"image/png": {}}, "description": "The picture"}
+}
+
+
+@router.get("/{job_id}/slice/{element}/{plane}.png", response_class=Response, responses=_PICTURE)
 def slice_picture(job: JobOfPath, catalog: TheCatalog, element: str, plane: Plane) -> Response:
     """The middle slice of an element's volume, as a picture; xz lies across the rotation axis."""
+    _check_element(job, element)
+    return _png(render_png(read_slice(catalog, job.series_key, job.id, element, plane)))
+
+
+@router.get("/{job_id}/maximum/{element}/{plane}.png", response_class=Response, responses=_PICTURE)
+def maximum_picture(job: JobOfPath, catalog: TheCatalog, element: str, plane: Plane) -> Response:
+    """The largest values of an element's volume along the axis that a plane leaves out, as a picture."""
+    _check_element(job, element)
+    return _png(render_png(read_maximum(catalog, job.series_key, job.id, element, plane)))
+
+
+@router.get("/{job_id}/resolution/{element}.png", response_class=Response, responses=_PICTURE)
+def resolution_picture(job: JobOfPath, catalog: TheCatalog, element: str) -> Response:
+    """The Fourier shell correlation of halves of the angles, with its thresholds, as a picture."""
+    _check_element(job, element)
+    curves = read_curves(catalog, job.series_key, job.id, element)
+    if not curves:
+        raise Problem(404, "Halves were not compared for this volume: ask for one with fsc: true")
+    return _png(render_curves(curves))
+
+
+def _check_element(job: Job, element: str) -> None:
     elements = (job.result or {}).get("elements", [])
     if element not in elements:
         raise Problem(404, f"There is no volume of that element: there is {', '.join(elements) or 'none yet'}")
-    image = read_slice(catalog, job.series_key, job.id, element, plane)
-    return Response(
-        render_png(image), media_type="image/png", headers={"Cache-Control": "private, max-age=86400, immutable"}
-    )
+
+
+def _png(picture: bytes) -> Response:
+    return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=86400, immutable"})
 
 
 def view(job: Job, tiled: str) -> Reconstruction:
@@ -130,6 +154,7 @@ def view(job: Job, tiled: str) -> Reconstruction:
         cancel=f"{place}/cancel",
         series=f"/api/v1/series/{job.series_key}",
         browse=f"{tiled}/ui/browse/{job.result['path']}" if job.result else None,
+        nexus=f"{place}/nexus" if job.result else None,
     )
     shown = {name: value for name, value in vars(job).items() if name in Reconstruction.model_fields}
     return Reconstruction(**shown, series=job.series_key, links=links)
@@ -142,10 +167,14 @@ def _accepted(request: ReconstructionRequest, series: SeriesRecord) -> dict[str,
         detail = f"the series has no {', '.join(unknown)}: allowed are {', '.join(series.elements)}"
         raise _wrong_field("elements", detail)
     width = series.shape[1] * (series.scale if request.source == "enhanced" else 1)
-    if request.centre != "auto" and not 0 <= request.centre <= width:
+    if not isinstance(request.centre, str) and not 0 <= request.centre <= width:
         raise _wrong_field(
             "centre", f"{request.centre} is not on the grid: the {request.source} maps are {width} pixels wide"
         )
+    if request.align == "jitter" and request.align_on not in (SUM, *elements):
+        raise _wrong_field("align_on", f"pass sum, or one of {', '.join(elements)}")
+    if request.angles and request.angles.reproject_to < series.n_angles:
+        raise _wrong_field("angles.reproject_to", f"the series has {series.n_angles} angles: ask for more")
     parameters = checked_parameters(request.algorithm, request.parameters)
     return request.model_dump(mode="json") | {"series": series.key, "elements": elements, "parameters": parameters}
 

@@ -1,12 +1,18 @@
 """Maps and slices as small PNG pictures, for pages that show many at once."""
 
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
+
+from services.catalog.volumes import ResolutionCurve
+from services.offline.curve_picture import Curve, draw_curves
 
 _LARGEST_PX = 512
 _SMALLEST_PX = 128  # a coarse map of 35 x 35 is enlarged pixel by pixel, so that browsers do not smooth it
@@ -29,6 +35,25 @@ def render_png(image: NDArray[np.float32]) -> bytes:
     png = BytesIO()
     Image.fromarray(pixels, "RGBA").save(png, "png")
     return png.getvalue()
+
+
+def render_curves(curves: Sequence[ResolutionCurve]) -> bytes:
+    """A panel for each curve; that of halves which share a prior says so."""
+    panels = [
+        Curve(
+            f"{curve.source} maps"
+            + ("" if curve.metadata["is_independent"] else ": halves share a prior, no resolution"),
+            curve.frequency_per_nm,
+            curve.values,
+            curve.thresholds,
+            {name: str(curve.metadata[name]) for name in curve.thresholds},
+        )
+        for curve in curves
+    ]
+    with TemporaryDirectory() as folder:  # it draws to a path only
+        path = Path(folder) / "curves.png"
+        draw_curves(panels, path)
+        return path.read_bytes()
 
 
 @cache

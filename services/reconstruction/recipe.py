@@ -1,7 +1,7 @@
 """One volume, purely: element maps at many angles in, densities with their quality out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -9,27 +9,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.tomo.algorithms import G_CM3_PER_UG_CM2_NM, Algorithm, Provenance
-from models.tomo.centre import find_centre_px
 from models.tomo.interruption import Cancelled, ReconstructionCancelledError, never_cancelled
+from services.catalog.records import MapSource
+from services.reconstruction.halves import LEAST_ANGLES, HalvesComparison, compare_halves
+from services.reconstruction.placement import CentreChoice, Placement, place
+from services.reconstruction.reprojection import AngularEnhancement, Reprojected, enhance_reprojections
 
 Stack = NDArray[np.float32]
 Volume = NDArray[np.float32]
+Array = NDArray[np.float64]
 Progress = Callable[[float, str], None]
 
 MOST_FILLED = 0.05
 """Of an angle's points; one with more of them unmeasured is left out instead of being filled from neighbours."""
-_AXIS_SHARE = 0.05  # of the progress
-_RECONSTRUCT_SHARE = 0.9  # of an element's; the rest is its quality
+_PLACED = 0.1  # of the progress
+_REPROJECTED = 0.4  # likewise, where there is anything to re-project
+_VOLUME_SHARE = 0.5  # of an element's progress, where halves follow
 
 
-@dataclass(frozen=True)
-class Axis:
-    """Where the rotation axis was taken to be, in pixels from the left edge of the grid."""
+@dataclass(frozen=True, eq=False)
+class SeriesMaps:
+    """What there is to reconstruct from.
 
-    centre_px: float
-    sigma_px: float | None
-    """One standard deviation; None where the centre was given."""
-    method: str
+    Attributes:
+        source: of ``stacks``.
+        stacks: (angle, y, x) of each element in ug/cm^2; NaN where not measured.
+        fitted: the coarse maps as measured, of the same elements; the same as ``stacks`` where those are the source.
+        angles_deg: of the stacks; NaN where not known.
+        done_angles: indices of the angles that are measured.
+        step_nm: size of the fitted maps' pixels.
+        scale: pixels of ``stacks`` in one of them.
+    """
+
+    source: MapSource
+    stacks: Mapping[str, Stack]
+    fitted: Mapping[str, Stack]
+    angles_deg: Sequence[float]
+    done_angles: Sequence[int]
+    step_nm: float
+    scale: int
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What is to be done with them.
+
+    Attributes:
+        algorithm: does the tomography.
+        parameters: of the algorithm.
+        centre, align_on: see `services.reconstruction.placement.place`.
+        halves: whether to compare halves of the angles.
+        angular: more angles than were measured, instead of ``stacks``; its variances are for all angles.
+    """
+
+    algorithm: Algorithm
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    centre: CentreChoice = "auto"
+    align_on: str | None = None
+    halves: bool = False
+    angular: AngularEnhancement | None = None
 
 
 @dataclass(frozen=True)
@@ -58,76 +96,155 @@ class AngleChoice:
     """Unmeasured points of the used angles, over all elements: the algorithm fills them from their neighbours."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """Volumes on one grid, with how they came about."""
 
     volumes: Mapping[str, Volume]
     """(z, y, x) in g/cm^3 for each element."""
-    axis: Axis
+    placement: Placement
     choice: AngleChoice
     voxel_size_nm: float
     angular_sampling_limit_nm: float
     quality: Mapping[str, Quality]
     provenance: Mapping[str, Provenance]
     """How each element's volume was computed."""
+    halves: Mapping[str, tuple[HalvesComparison, ...]]
+    """Of each element: first the fitted maps', which tells a resolution."""
+    reprojected: Reprojected | None
 
 
 def reconstruct_elements(
-    stacks: Mapping[str, Stack],
-    angles_deg: Sequence[float],
-    done_angles: Sequence[int],
-    pixel_size_nm: float,
-    algorithm: Algorithm,
-    parameters: Mapping[str, Any],
-    centre_px: float | None = None,
+    maps: SeriesMaps,
+    wanted: Wanted,
     progress: Progress = lambda _fraction, _doing: None,
     cancelled: Cancelled = never_cancelled,
 ) -> Reconstruction:
-    """Reconstruct every element about one rotation axis.
+    """Reconstruct every element in one geometry.
 
     Args:
-        stacks: (angle, y, x) of each element in ug/cm^2; NaN where not measured.
-        angles_deg: of the stacks; NaN where not known.
-        done_angles: indices of the angles that are measured.
-        pixel_size_nm: of the maps, and so of the voxels.
-        algorithm: does the tomography.
-        parameters: of the algorithm.
-        centre_px: of the rotation axis in edge coordinates; None: found from the data.
+        maps: of the series.
+        wanted: how.
         progress: told a fraction of the whole and what is being done.
         cancelled: asked often; True stops.
 
     Raises:
-        ValueError: there is nothing to reconstruct from, or the axis cannot be found.
+        ValueError: there is nothing to reconstruct from, the axis cannot be found, or the wishes do not fit the data.
         ReconstructionCancelledError: ``cancelled`` said so.
     """
-    choice = choose_angles(stacks, angles_deg, done_angles, algorithm.capabilities.fills_missing_pixels)
-    angles = np.asarray(angles_deg, np.float64)[list(choice.used)]
-    projections = {element: stack[list(choice.used)] for element, stack in stacks.items()}
-    progress(0.0, "finding the rotation axis")
-    axis = find_axis(projections, angles) if centre_px is None else Axis(centre_px, None, "given")
-    volumes: dict[str, Volume] = {}
-    quality: dict[str, Quality] = {}
-    provenance: dict[str, Provenance] = {}
-    for index, (element, stack) in enumerate(projections.items()):
+    fills = wanted.algorithm.capabilities.fills_missing_pixels
+    choice = choose_angles(maps.stacks, maps.angles_deg, maps.done_angles, fills)
+    used = list(choice.used)
+    measured_angles = np.asarray(maps.angles_deg, np.float64)[used]
+    progress(0.0, "placing the projections")
+    fitted = {element: stack[used] for element, stack in maps.fitted.items()}
+    placement = place(fitted, measured_angles, maps.scale, wanted.centre, wanted.align_on, cancelled)
+    fitted = {element: placement.placed(stack, 1) for element, stack in fitted.items()}
+    reprojected = None
+    if wanted.angular is not None:
+        reprojected = _reprojected(fitted, measured_angles, used, placement, wanted, progress, cancelled)
+    done = {}
+    for index, element in enumerate(maps.stacks):
         if cancelled():
             raise ReconstructionCancelledError(f"stopped before {element}, as asked")
-        tell = _part_of(progress, index, len(projections), f"reconstructing {element}")
-        volumes[element] = algorithm.reconstruct(
-            stack,
-            angles,
-            axis.centre_px,
-            pixel_size_nm,
-            progress=tell,
-            cancelled=cancelled,
-            account=partial(provenance.__setitem__, element),
-            **parameters,
-        )
-        reprojected = algorithm.project(volumes[element], angles, axis.centre_px, stack.shape[-1])
-        quality[element] = assess(volumes[element], reprojected * (pixel_size_nm / G_CM3_PER_UG_CM2_NM), stack)
-    width_nm = pixel_size_nm * next(iter(stacks.values())).shape[-1]
+        if reprojected is None:
+            stack, angles = placement.placed(maps.stacks[element][used], maps.scale), measured_angles
+        else:
+            stack, angles = reprojected.stacks[element], reprojected.angles_deg
+        task = _Element(maps, wanted, placement, stack, angles, fitted[element], measured_angles, cancelled)
+        begun = _PLACED if reprojected is None else _REPROJECTED
+        done[element] = task.run(_part_of(progress, begun, index, len(maps.stacks)), element)
+    width_nm = maps.step_nm * next(iter(fitted.values())).shape[-1]
     return Reconstruction(
-        volumes, axis, choice, pixel_size_nm, angular_sampling_limit(angles, width_nm), quality, provenance
+        volumes={element: one.volume for element, one in done.items()},
+        placement=placement,
+        choice=choice,
+        voxel_size_nm=maps.step_nm / maps.scale,
+        angular_sampling_limit_nm=angular_sampling_limit(measured_angles, width_nm),
+        quality={element: one.quality for element, one in done.items()},
+        provenance={element: one.provenance for element, one in done.items()},
+        halves={element: one.halves for element, one in done.items()},
+        reprojected=reprojected,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    volume: Volume
+    quality: Quality
+    provenance: Provenance
+    halves: tuple[HalvesComparison, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Element:
+    """One element's projections in place, and its fitted maps in place."""
+
+    maps: SeriesMaps
+    wanted: Wanted
+    placement: Placement
+    stack: Stack
+    angles_deg: Array
+    fitted: Stack
+    fitted_angles_deg: Array
+    cancelled: Cancelled
+
+    def run(self, progress: Progress, element: str) -> _Done:
+        pixel_nm, centre_px = self.maps.step_nm / self.maps.scale, self.placement.axis.centre_px
+        algorithm, share = self.wanted.algorithm, _VOLUME_SHARE if self.wanted.halves else 1.0
+        accounts: list[Provenance] = []
+        volume = self._volume(
+            self.stack,
+            self.angles_deg,
+            centre_px=centre_px,
+            pixel_nm=pixel_nm,
+            account=accounts.append,
+            progress=lambda fraction: progress(share * fraction, f"reconstructing {element}"),
+        )
+        reprojected = algorithm.project(volume, self.angles_deg, centre_px, self.stack.shape[-1])
+        quality = assess(volume, reprojected * (pixel_nm / G_CM3_PER_UG_CM2_NM), self.stack)
+        halves: tuple[HalvesComparison, ...] = ()
+        if self.wanted.halves and len(self.fitted_angles_deg) >= LEAST_ANGLES:
+            progress(share, f"comparing halves of {element}")
+            halves = self._halves(pixel_nm)
+        return _Done(volume, quality, accounts[-1], halves)
+
+    def _halves(self, pixel_nm: float) -> tuple[HalvesComparison, ...]:
+        step_nm = self.maps.step_nm
+        coarse = partial(self._volume, centre_px=self.placement.fitted_centre_px, pixel_nm=step_nm)
+        independent = compare_halves(self.fitted, self.fitted_angles_deg, "fitted", step_nm, coarse)
+        # Halves of re-projections would share every measured projection: their curve would tell nothing at all.
+        if self.maps.source == "fitted" or self.wanted.angular is not None:
+            return (independent,)
+        fine = partial(self._volume, centre_px=self.placement.axis.centre_px, pixel_nm=pixel_nm)
+        return independent, compare_halves(self.stack, self.angles_deg, "enhanced", pixel_nm, fine)
+
+    def _volume(self, stack: Stack, angles_deg: Array, *, centre_px: float, pixel_nm: float, **told: Any) -> Volume:
+        parameters = dict(self.wanted.parameters)
+        if parameters.get("n_subsets"):  # a half may have fewer angles than the whole has subsets
+            parameters["n_subsets"] = min(parameters["n_subsets"], len(angles_deg))
+        return self.wanted.algorithm.reconstruct(
+            stack, angles_deg, centre_px, pixel_nm, cancelled=self.cancelled, **told, **parameters
+        )
+
+
+def _reprojected(
+    fitted: Mapping[str, Stack],
+    angles_deg: Array,
+    used: list[int],
+    placement: Placement,
+    wanted: Wanted,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> Reprojected:
+    assert wanted.angular is not None
+    return enhance_reprojections(
+        fitted,
+        angles_deg,
+        placement.fitted_centre_px,
+        wanted.angular.of_angles(used),
+        progress=lambda fraction: progress(_PLACED + (_REPROJECTED - _PLACED) * fraction, "enhancing re-projections"),
+        cancelled=cancelled,
     )
 
 
@@ -153,12 +270,6 @@ def choose_angles(
     return AngleChoice(tuple(used), tuple(excluded), int(np.count_nonzero(unmeasured[:, used])))
 
 
-def find_axis(projections: Mapping[str, Stack], angles_deg: NDArray[np.float64]) -> Axis:
-    """The rotation axis as all the elements together show it."""
-    estimate = find_centre_px(np.stack(list(projections.values())), angles_deg)
-    return Axis(estimate.value_px, estimate.sigma_px, estimate.method)
-
-
 def assess(volume: Volume, reprojected: Stack, projections: Stack) -> Quality:
     """What the projections say of a volume, where they are measured; both in ug/cm^2."""
     measured = np.isfinite(projections)
@@ -172,7 +283,7 @@ def assess(volume: Volume, reprojected: Stack, projections: Stack) -> Quality:
     )
 
 
-def angular_sampling_limit(angles_deg: NDArray[np.float64], width_nm: float) -> float:
+def angular_sampling_limit(angles_deg: Array, width_nm: float) -> float:
     """Finest detail in nm that the angles support throughout a field of view: its width times the widest gap.
 
     Source: Crowther, DeRosier, Klug, Proc. R. Soc. A 317 (1970) 319: d = pi D / N for N even angles over half a turn.
@@ -186,10 +297,10 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
-def _part_of(progress: Progress, index: int, count: int, doing: str) -> Callable[[float], None]:
-    share = (1 - _AXIS_SHARE) / count
+def _part_of(progress: Progress, begun: float, index: int, count: int) -> Progress:
+    share = (1 - begun) / count
 
-    def tell(fraction: float) -> None:
-        progress(_AXIS_SHARE + share * (index + _RECONSTRUCT_SHARE * fraction), doing)
+    def tell(fraction: float, doing: str) -> None:
+        progress(begun + share * (index + fraction), doing)
 
     return tell

@@ -34,13 +34,17 @@ class Runner:
         store: where the jobs are.
         catalog: gives the connection to Tiled, or raises CatalogUnreachableError.
         threads: CPU threads of the numerical work.
+        limit_bytes: jobs that take more memory are refused; None: what the machine has available.
     """
 
-    def __init__(self, store: JobStore, catalog: Callable[[], Catalog], threads: int) -> None:
+    def __init__(
+        self, store: JobStore, catalog: Callable[[], Catalog], threads: int, limit_bytes: float | None = None
+    ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._store = store
         self._catalog = catalog
         self._threads = threads
+        self._limit_bytes = limit_bytes
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconstruction", daemon=True)
@@ -83,7 +87,8 @@ class Runner:
         try:
             with self._lease(job) as cancelled:
                 request = ReconstructionRequest.model_validate(job.request)
-                result = reconstruct(self._catalog(), job.id, request, self._reporter(job, cancelled), cancelled)
+                report = self._reporter(job, cancelled)
+                result = reconstruct(self._catalog(), job.id, request, report, cancelled, self._limit_bytes)
             self._store.succeed(job, result.model_dump(mode="json"))
             _log.info("reconstruction %s: done in %.1f s", job.id, time.monotonic() - started)
         except ReconstructionCancelledError:

@@ -82,5 +82,6 @@ def view(series: SeriesRecord, tiled: str) -> Series:
             series=place,
             reconstructions=f"/api/v1/reconstructions?series={series.key}",
             browse=f"{tiled}/ui/browse/processed/{series.key}",
+            nexus=f"{place}/nexus",
         ),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,12 +86,19 @@ def render_truth(series: SeriesRecord, specimen: Specimen) -> Truth:
 
 
 def compare_with_truth(
-    series: SeriesRecord, element: str, measured: Measured, truth: Truth, probe: Probe, tomography: Mapping[str, Any]
+    series: SeriesRecord,
+    element: str,
+    measured: Measured,
+    truth: Truth,
+    probe: Probe,
+    algorithm: str,
+    centre_px: float,
 ) -> Comparison:
     """Put every method on the fine grid and score it.
 
     Args:
-        tomography: arguments of the algorithm for the volume of the bicubic maps, which nobody has reconstructed yet.
+        algorithm: of the volumes, with its defaults, for that of the bicubic maps, which nobody has reconstructed yet.
+        centre_px: of the rotation axis in the fine maps.
     """
     scale, pixel_size_nm = series.scale, series.pixel_size_nm("enhanced")
     number = truth.elements.index(element)
@@ -103,8 +110,8 @@ def compare_with_truth(
     }
     volumes = {
         "coarse": _repeated(measured.volumes["fitted"], scale, axes=(0, 1, 2)),
-        "bicubic": ALGORITHMS["fbp"].reconstruct(
-            stacks["bicubic"], np.asarray(series.angles_deg), pixel_size_nm=pixel_size_nm, **tomography
+        "bicubic": ALGORITHMS[algorithm].reconstruct(
+            stacks["bicubic"], np.asarray(series.angles_deg), centre_px, pixel_size_nm
         ),
         "enhanced": measured.volumes["enhanced"],
         "truth": truth.volumes[number],

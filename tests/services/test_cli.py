@@ -25,6 +25,8 @@ def test_help_teaches_every_command(tmp_path: Path) -> None:
         "worker",
         "serve",
         "reconstruct",
+        "resolution",
+        "export",
         "probe",
         "enhance",
         "train",

@@ -44,6 +44,17 @@ export const getJson = async (path) => (await send(path)).json();
 
 export const picture = async (path) => URL.createObjectURL(await (await send(path)).blob());
 
+/** Save what stands at a path under the name that the service gives it; a plain link could not send the key. */
+export async function save(path) {
+  const response = await send(path);
+  const [, name] = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "") ?? [];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = name ?? "subprobe.nxs";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may still be reading it
+}
+
 export const post = async (path, body) =>
   (await send(path, {
     method: "POST",

@@ -17,6 +17,22 @@ export function make(tag, attributes = {}, ...children) {
 export const image = (source, description) => make("img", { class: "picture", src: source, alt: description, title: description,
   onload: () => URL.revokeObjectURL(source) });
 
+/** A button that rests while what it does is under way; what the service refuses is told. */
+export function action(label, doing, tell) {
+  const button = make("button", { class: "quiet", type: "button", onclick: async () => {
+    button.disabled = true;
+    tell("");
+    try {
+      await doing();
+    } catch (error) {
+      tell(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  } }, label);
+  return button;
+}
+
 export function bar(fraction, label) {
   const fill = make("span");
   fill.style.width = `${Math.round(100 * fraction)}%`;

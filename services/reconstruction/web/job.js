@@ -1,7 +1,7 @@
 // One reconstruction: live while it runs, then its slices and what the data say of them.
 
-import { Refused, listen, picture, post } from "./api.js";
-import { bar, image, make, setBar } from "./dom.js";
+import { Refused, listen, picture, post, save } from "./api.js";
+import { action, bar, image, make, setBar } from "./dom.js";
 
 const PLANES = [["xz", "slice across the rotation axis"], ["xy", "slice along the beam"], ["yz", "slice from the side"]];
 export const isFinal = (job) => ["succeeded", "failed", "cancelled"].includes(job.state);
@@ -19,12 +19,13 @@ export class JobRow {
     this.stop = make("button", { class: "quiet", type: "button", onclick: () => this.#cancel(job) }, "Stop");
     this.links = make("span");
     this.slices = make("div", { class: "slices" });
+    this.wrong = make("p", { class: "wrong", role: "alert" });
     const { source, algorithm } = job.request;
     this.element = make("section", { class: "job" },
       make("div", { class: "head" },
         make("h3", {}, `${algorithm} of the ${source} maps, ${new Date(job.created_at).toLocaleString()}`),
         make("span", { class: "row" }, this.links, this.stop, this.chip)),
-      this.bar, this.doing, this.slices);
+      this.bar, this.doing, this.wrong, this.slices);
   }
 
   /** What a list says of the job; while its events come in they know better. */
@@ -66,7 +67,9 @@ export class JobRow {
 
   async #showResult(job) {
     this.#pictured = true;
-    this.links.replaceChildren(make("a", { href: job.links.browse, target: "_blank", rel: "noopener noreferrer" }, "Volume in Tiled"));
+    this.links.replaceChildren(
+      make("a", { href: job.links.browse, target: "_blank", rel: "noopener noreferrer" }, "Volume in Tiled"),
+      action("NeXus file", () => save(job.links.nexus), (wrong) => { this.wrong.textContent = wrong; }));
     try {
       this.slices.replaceChildren(...(await Promise.all(job.result.elements.map((element) => planes(job, element)))));
     } catch (error) {
@@ -86,15 +89,39 @@ async function planes(job, element) {
     figure.style.flexGrow = columns[plane];
     return figure;
   });
-  return make("div", { class: "planes" }, ...(await Promise.all(figures)));
+  return make("div", {}, make("div", { class: "planes" }, ...(await Promise.all(figures))), await resolution(job, element));
 }
+
+/** What halves of the angles tell, with their curve on demand; null where they were not compared. */
+async function resolution(job, element) {
+  const halves = job.result.resolution[element] ?? [];
+  if (!halves.length) return null;
+  const curve = make("div", { class: "curve" });
+  const more = make("details", {}, make("summary", {}, `${element}: ${period(halves[0].half_bit)} by half a bit, from halves of the fitted maps`),
+    ...halves.map((one) => make("p", { class: "facts" },
+      `${one.source} maps: half bit ${period(one.half_bit)}, one bit ${period(one.one_bit)}, 1/7 ${period(one.one_seventh)}. ${one.note}`)),
+    curve);
+  more.addEventListener("toggle", async () => {
+    if (!more.open || curve.firstChild) return;
+    try {
+      curve.append(image(await picture(`${job.links.job}/resolution/${element}.png`), `${element}, Fourier shell correlation`));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      curve.textContent = error.message;
+    }
+  });
+  return more;
+}
+
+const period = (words) => words.split(",")[0];
 
 function summary({ result }) {
   const [z, y, x] = result.shape;
-  const sigma = result.centre_sigma_px === null ? ", as given" : ` ± ${result.centre_sigma_px.toPrecision(1)}`;
+  const sigma = result.centre_sigma_px === null ? "" : ` ± ${result.centre_sigma_px.toPrecision(1)}`;
+  const shift = result.largest_shift_px === null ? "" : `, projections moved by up to ${result.largest_shift_px.toFixed(1)} coarse px`;
   const left = result.excluded_angles.length ? `, ${result.excluded_angles.length} left out` : "";
   const residuals = Object.entries(result.quality).map(([element, quality]) => `${element} ${percent(quality.reprojection_residual)}`);
   return `${x} × ${y} × ${z} voxels of ${+result.voxel_size_nm.toFixed(1)} nm from ${result.n_angles_used} angles${left}. `
-    + `Rotation axis at ${result.centre_px.toFixed(2)}${sigma} px. The angles support ${Math.round(result.angular_sampling_limit_nm)} nm `
+    + `Rotation axis at ${result.centre_px.toFixed(2)}${sigma} px${result.centre_method ? ` (${result.centre_method})` : ""}${shift}. The angles support ${Math.round(result.angular_sampling_limit_nm)} nm `
     + `over the whole field. Left unexplained by the volume: ${residuals.join(", ")}.`;
 }

@@ -31,13 +31,20 @@ function parameterValue(schema, text) {
   return type === "number" || type === "integer" ? Number(text) : text;
 }
 
+/** A number, or the words as they are: the service says what is allowed. */
+const centreOf = (text) => (text === "" ? "auto" : Number.isNaN(Number(text)) ? text : Number(text));
+
 export class Options {
   constructor(series, algorithms, ask) {
     this.algorithms = algorithms;
     this.elements = series.elements.map((name) => make("input", { type: "checkbox", value: name, checked: true }));
     this.source = select(["enhanced", "fitted"], "enhanced");
-    this.algorithm = select(algorithms.map((algorithm) => algorithm.name), algorithms[0].name);
-    this.centre = make("input", { type: "number", step: "any", min: "0", placeholder: "found from the data" });
+    this.algorithm = select(algorithms.map((algorithm) => algorithm.name), algorithms.find((algorithm) => algorithm.is_default).name);
+    this.centre = make("input", { type: "text", value: "auto", title: "auto, refine (slower), or pixels from the left edge" });
+    this.align = make("select", {}, make("option", { value: "none" }, "as measured"),
+      ...["sum", ...series.elements].map((name) => make("option", { value: name }, `wobble, seen on ${name}`)));
+    this.angles = make("input", { type: "number", step: "1", min: String(series.n_angles), placeholder: `the ${series.n_angles} measured` });
+    this.fsc = make("input", { type: "checkbox", checked: true });
     this.incomplete = make("input", { type: "checkbox" });
     this.incompleteField = make("label", { class: "check" }, this.incomplete, "although angles are missing");
     this.parameters = make("div", { class: "parameters" });
@@ -49,7 +56,9 @@ export class Options {
       make("details", {}, make("summary", {}, "Options"),
         make("div", { class: "options" },
           make("fieldset", {}, make("legend", {}, "Elements"), ...boxes),
-          field("Maps", this.source), field("Algorithm", this.algorithm), field("Rotation axis (px from the left)", this.centre),
+          field("Maps", this.source), field("Algorithm", this.algorithm), field("Rotation axis: auto, refine, px", this.centre),
+          field("Alignment", this.align), field("Re-project to angles", this.angles),
+          make("label", { class: "check" }, this.fsc, "resolution from halves (takes as long again)"),
           this.parameters)),
       make("div", { class: "row" }, this.button, this.incompleteField));
     this.#showParameters();
@@ -85,7 +94,11 @@ export class Options {
       source: this.source.value,
       algorithm: this.algorithm.value,
       parameters: Object.fromEntries(parameters.filter(([, value]) => value !== undefined)),
-      centre: this.centre.value === "" ? "auto" : Number(this.centre.value),
+      centre: centreOf(this.centre.value.trim()),
+      align: this.align.value === "none" ? "none" : "jitter",
+      align_on: this.align.value === "none" ? "sum" : this.align.value,
+      angles: this.angles.value === "" ? null : { reproject_to: Number(this.angles.value) },
+      fsc: this.fsc.checked,
       allow_incomplete: this.incomplete.checked,
     });
   }

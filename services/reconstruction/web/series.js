@@ -1,7 +1,7 @@
 // One series: how complete it is, what it looks like, what to reconstruct from it.
 
-import { Refused, picture, post } from "./api.js";
-import { bar, image, make, setBar } from "./dom.js";
+import { Refused, picture, post, save } from "./api.js";
+import { action, bar, image, make, setBar } from "./dom.js";
 import { JobRow, isFinal } from "./job.js";
 import { Options } from "./options.js";
 
@@ -21,7 +21,9 @@ export class SeriesCard {
     this.element = make("article", { class: "card" },
       make("div", { class: "head" },
         make("h2", {}, series.sample),
-        make("a", { href: series.links.browse, target: "_blank", rel: "noopener noreferrer" }, "Open in Tiled")),
+        make("span", { class: "row" },
+          make("a", { href: series.links.browse, target: "_blank", rel: "noopener noreferrer" }, "Open in Tiled"),
+          action("NeXus file", () => save(series.links.nexus), (wrong) => { this.wrong.textContent = wrong; }))),
       make("div", { class: "key" }, series.key),
       make("div", { class: "overview" }, this.thumbs,
         make("div", { class: "state" }, this.bar, this.angles, this.options.element, this.wrong)),

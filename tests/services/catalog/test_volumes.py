@@ -10,6 +10,7 @@ from services.catalog.records import NotFoundError
 from services.catalog.volumes import (
     delete_unfinished_volume,
     list_volumes,
+    read_maximum,
     read_slice,
     read_volume,
     volume_path,
@@ -56,6 +57,7 @@ def test_a_volume_reads_back_bit_for_bit_with_its_slices(
     np.testing.assert_array_equal(read_slice(catalog, series, "job-1", "Zn", "xy"), volumes["Zn"][2])
     np.testing.assert_array_equal(read_slice(catalog, series, "job-1", "Zn", "xz"), volumes["Zn"][:, 1])
     np.testing.assert_array_equal(read_slice(catalog, series, "job-1", "Zn", "yz"), volumes["Zn"][:, :, 2])
+    np.testing.assert_array_equal(read_maximum(catalog, series, "job-1", "Zn", "xz"), volumes["Zn"].max(axis=1))
     array = catalog.root[*volume_path(series, "job-1").split("/"), "Zn"]
     assert (array.dims, array.metadata["units"]) == (("z", "y", "x"), "g/cm^3")
 

@@ -63,24 +63,30 @@ def probe_file(tmp_path: Path, probe: Probe) -> Path:
 
 
 @pytest.fixture
-def enhance(
-    tmp_path: Path,
-    maps_file: Path,
-    probe_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run ``subprobe enhance`` on scan.h5 and probe.h5 to fine.h5 in ``tmp_path``; further options are added."""
+def subprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command of ``subprobe`` in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # the command sets up logging for its process
 
+    def run(*arguments: Any) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["subprobe", *map(str, arguments)])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return Ended(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def enhance(subprobe: Run, maps_file: Path, probe_file: Path) -> Run:
+    """Run ``subprobe enhance`` on scan.h5 and probe.h5 to fine.h5 in ``tmp_path``; further options are added."""
+
     def run(*options: Any, maps: Path = maps_file, probe: Path = probe_file, pixel_nm: float = 7.5) -> Ended:
         arguments = [maps, "--probe", probe, "--step-nm", 30, "--pixel-nm", pixel_nm, "--out", "fine.h5", *options]
-        monkeypatch.setattr(sys, "argv", ["subprobe", "enhance", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        code = stop.value.code
-        return Ended(code if isinstance(code, int) else 0, captured.out, captured.err)
+        return subprobe("enhance", *arguments)
 
     return run

@@ -33,6 +33,7 @@ API_KEY = "secret"
 N_ANGLES = 8
 SCALE = 2
 STEP_NM = 100.0
+SIGMA_UG_CM2 = 0.5
 SHAPE = (6, 16)  # coarse (y, x)
 
 
@@ -122,6 +123,8 @@ def write_series(
     for (source, element), stack in series.stacks.items():
         if source in ("fitted", "enhanced"):
             stack.patch(_projections(element, stack.shape[1:], angles, missing), offset=(0, 0, 0))
+        if source == "fitted_sigma":
+            stack.patch(np.full(stack.shape, SIGMA_UG_CM2, np.float32), offset=(0, 0, 0))
     for index in done:
         record = AngleRecord(str(uuid4()), 0.0, "complete", "test", 0.0, index, angles[index])
         create_container(series.projections, record_key(index, "coarse"), asdict(record) | {"purpose": "coarse"})

@@ -21,7 +21,7 @@ def test_no_generated_request_breaks_the_service(
         operation = result.ok()
 
         @settings(
-            max_examples=6, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=4, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
         )
         @given(operation.as_strategy())
         def never_fails(case: Case) -> None:
@@ -97,14 +97,20 @@ def test_tricks_do_not_reach_the_files_of_the_service(service: str) -> None:
         ({"series": "KEY", "elements": ["Zn", "Zn"]}, "each element once"),
         ({"series": "KEY", "elements": ["Fe"]}, "the series has no Fe: allowed are Zn, Mn"),
         ({"series": "KEY", "elements": [None]}, "valid string"),
-        ({"series": "KEY", "centre": "middle"}, 'pass "auto" or'),
-        ({"series": "KEY", "centre": True}, 'pass "auto" or'),
+        ({"series": "KEY", "centre": "middle"}, 'pass "auto", "refine" or'),
+        ({"series": "KEY", "centre": True}, 'pass "auto", "refine" or'),
         ({"series": "KEY", "centre": -1}, "the enhanced maps are 32 pixels wide"),
         ({"series": "KEY", "centre": 20, "source": "fitted"}, "the fitted maps are 16 pixels wide"),
-        ({"series": "KEY", "centre": 1e308}, 'pass "auto" or'),
+        ({"series": "KEY", "centre": 1e308}, 'pass "auto", "refine" or'),
+        ({"series": "KEY", "align": "jitter", "align_on": "Fe"}, "pass sum, or one of Zn, Mn"),
+        ({"series": "KEY", "align": "drift"}, "'none' or 'jitter'"),
+        ({"series": "KEY", "angles": {"reproject_to": 4}}, "the series has 8 angles: ask for more"),
+        ({"series": "KEY", "angles": {"reproject_to": 16}, "source": "fitted"}, "source enhanced only"),
+        ({"series": "KEY", "angles": {"reproject_to": 16, "enhancer": "/etc/passwd"}}, "there is no enhancer"),
+        ({"series": "KEY", "fsc": 1}, "valid boolean"),
         ({"series": "KEY", "allow_incomplete": "yes"}, "valid boolean"),
-        ({"series": "KEY", "parameters": {"cutoff": 2}}, "less than or equal to 1"),
-        ({"series": "KEY", "parameters": {"iterations": 2}}, "Allowed are window, cutoff"),
+        ({"series": "KEY", "algorithm": "fbp", "parameters": {"cutoff": 2}}, "less than or equal to 1"),
+        ({"series": "KEY", "algorithm": "fbp", "parameters": {"iterations": 2}}, "Allowed are window, cutoff"),
         ({"series": "KEY", "parameters": 5}, "valid dictionary"),
         ([], "valid dictionary"),
         ("series", "valid dictionary"),

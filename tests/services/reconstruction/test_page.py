@@ -54,6 +54,7 @@ def test_a_browser_shows_the_series_and_takes_the_key_out_of_the_address(
     shown = _shown(f"{service}/#key=secret", tmp_path)
     assert series_key in shown
     assert "8 of 8 angles" in shown
+    assert "NeXus file" in shown
     assert "secret" not in shown
 
 

@@ -1,17 +1,28 @@
 """The recipe against a specimen whose projections are known in closed form."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from models.tomo.algorithms import ALGORITHMS
+from models.tomo.alignment_shift import shifted
 from models.tomo.interruption import ReconstructionCancelledError
-from services.reconstruction.recipe import angular_sampling_limit, choose_angles, reconstruct_elements
+from services.reconstruction.recipe import (
+    Reconstruction,
+    SeriesMaps,
+    Wanted,
+    angular_sampling_limit,
+    choose_angles,
+    reconstruct_elements,
+)
 
 FBP = ALGORITHMS["fbp"]
-ANGLES = tuple(np.arange(60) * 3.0)
+N_ANGLES = 36
+ANGLES = tuple(np.arange(N_ANGLES) * 5.0)
 PIXEL_NM = 40.0
 SHAPE = (8, 48)
 
@@ -42,10 +53,21 @@ def stacks(centre_px: float = 24.0) -> dict[str, NDArray[np.float32]]:
     return {"Zn": ZINC.project(centre_px), "Mn": MANGANESE.project(centre_px)}
 
 
+def series_of(maps: Mapping[str, NDArray[np.float32]], done_angles: Sequence[int] = range(N_ANGLES)) -> SeriesMaps:
+    return SeriesMaps("fitted", maps, maps, ANGLES, done_angles, PIXEL_NM, 1)
+
+
+def reconstruct(
+    maps: Mapping[str, NDArray[np.float32]], done_angles: Sequence[int] = range(N_ANGLES), **wishes: Any
+) -> Reconstruction:
+    return reconstruct_elements(series_of(maps, done_angles), Wanted(FBP, **wishes))
+
+
 @pytest.mark.parametrize("centre_px", [24.0, 25.7])
 def test_density_and_place_come_out_wherever_the_axis_stands(centre_px: float) -> None:
-    done = reconstruct_elements(stacks(centre_px), ANGLES, range(60), PIXEL_NM, FBP, {})
-    assert done.axis.centre_px == pytest.approx(centre_px, abs=0.05)
+    done = reconstruct(stacks(centre_px))
+    assert done.placement.axis.centre_px == pytest.approx(centre_px, abs=0.1)
+    assert "in view" in done.placement.axis.reason
     for element, ball in {"Zn": ZINC, "Mn": MANGANESE}.items():
         volume = done.volumes[element]
         z, _, x = np.unravel_index(volume.argmax(), volume.shape)
@@ -57,18 +79,66 @@ def test_density_and_place_come_out_wherever_the_axis_stands(centre_px: float) -
 
 
 def test_a_given_centre_is_taken_and_a_wrong_one_shows_in_the_quality() -> None:
-    right = reconstruct_elements(stacks(), ANGLES, range(60), PIXEL_NM, FBP, {}, centre_px=24.0)
-    wrong = reconstruct_elements(stacks(), ANGLES, range(60), PIXEL_NM, FBP, {}, centre_px=26.0)
-    assert (right.axis.centre_px, right.axis.sigma_px, right.axis.method) == (24.0, None, "given")
+    right, wrong = (reconstruct({"Zn": stacks()["Zn"]}, centre=centre) for centre in (24.0, 26.0))
+    axis = right.placement.axis
+    assert (axis.centre_px, axis.sigma_px, axis.method) == (24.0, None, "given")
     assert wrong.quality["Zn"].reprojection_residual > 5 * right.quality["Zn"].reprojection_residual
+
+
+def test_a_refined_centre_says_how_far_it_went() -> None:
+    axis = reconstruct({"Zn": stacks(24.6)["Zn"]}, centre="refine").placement.axis
+    assert axis.centre_px == pytest.approx(24.6, abs=0.05)
+    assert axis.method == "least reprojection residual"
+    assert "px from the sinusoid" in axis.reason
+
+
+def test_shifts_seen_on_one_element_bring_all_into_place() -> None:
+    wobble = np.random.default_rng(4).uniform(-2, 2, len(ANGLES))
+    moved = {element: np.nan_to_num(shifted(stack, 0.0, wobble)) for element, stack in stacks().items()}
+    as_measured = reconstruct(moved)
+    aligned = reconstruct(moved, align_on="Zn")
+    assert aligned.placement.alignment is not None
+    for element in moved:
+        assert aligned.quality[element].reprojection_residual < 0.3 * as_measured.quality[element].reprojection_residual
+    with pytest.raises(ValueError, match="pass sum, or one of Zn, Mn"):
+        reconstruct(moved, align_on="Fe")
+
+
+def test_fine_maps_are_moved_by_as_many_of_their_pixels() -> None:
+    wobble = np.random.default_rng(4).uniform(-2, 2, len(ANGLES))
+    coarse = {"Zn": np.nan_to_num(shifted(stacks()["Zn"], 0.0, wobble))}
+    fine = {"Zn": coarse["Zn"].repeat(2, axis=1).repeat(2, axis=2)}
+    maps = SeriesMaps("enhanced", fine, coarse, ANGLES, range(N_ANGLES), PIXEL_NM, 2)
+    done = reconstruct_elements(maps, Wanted(FBP, {"window": "hann"}, align_on="sum"))
+    assert done.voxel_size_nm == PIXEL_NM / 2
+    assert done.placement.axis.centre_px == pytest.approx(2 * done.placement.fitted_centre_px)
+    assert done.quality["Zn"].reprojection_residual < 0.1
+
+
+def test_halves_of_fitted_maps_tell_a_resolution_and_those_of_enhanced_maps_say_that_they_do_not() -> None:
+    rng = np.random.default_rng(2)
+    coarse = {"Zn": (stacks()["Zn"] + rng.normal(0, 3.0, (N_ANGLES, *SHAPE))).astype(np.float32)}
+    fine = {"Zn": coarse["Zn"].repeat(2, axis=1).repeat(2, axis=2)}
+    maps = SeriesMaps("enhanced", fine, coarse, ANGLES, range(N_ANGLES), PIXEL_NM, 2)
+    fitted, enhanced = reconstruct_elements(maps, Wanted(FBP, halves=True)).halves["Zn"]
+    assert (fitted.source, fitted.is_independent, fitted.pixel_size_nm) == ("fitted", True, PIXEL_NM)
+    assert (enhanced.source, enhanced.is_independent) == ("enhanced", False)
+    assert "overstates the resolution" in enhanced.note
+    assert fitted.frequency_per_nm[-1] == pytest.approx(1 / (2 * PIXEL_NM))
+    assert len(fitted.thresholds["half_bit"]) == len(fitted.curve.values)
+
+
+def test_halves_that_agree_to_the_end_are_said_to_reach_two_pixels() -> None:
+    done = reconstruct({"Zn": stacks()["Zn"]}, halves=True)
+    assert done.halves["Zn"][0].words["half_bit"].startswith("<= 80 nm (Nyquist: two pixels)")
+    assert reconstruct({"Zn": stacks()["Zn"]}).halves["Zn"] == ()
 
 
 def test_unfinished_angles_are_left_out_and_named() -> None:
     maps = stacks()
     for stack in maps.values():
         stack[[4, 9]] = np.nan
-    done_angles = [index for index in range(60) if index not in (4, 9)]
-    done = reconstruct_elements(maps, ANGLES, done_angles, PIXEL_NM, FBP, {})
+    done = reconstruct(maps, [index for index in range(N_ANGLES) if index not in (4, 9)])
     assert done.choice.excluded == (4, 9)
     assert done.choice.filled_points == 0
     assert all(np.isfinite(volume).all() for volume in done.volumes.values())
@@ -78,30 +148,28 @@ def test_a_few_unmeasured_points_are_filled_and_counted_but_many_exclude_the_ang
     maps = stacks()
     maps["Zn"][7, 2, 10:14] = np.nan
     maps["Mn"][8, :4] = np.nan
-    choice = choose_angles(maps, ANGLES, range(60), may_fill=True)
+    choice = choose_angles(maps, ANGLES, range(N_ANGLES), may_fill=True)
     assert (choice.excluded, choice.filled_points) == ((8,), 4)
-    assert choose_angles(maps, ANGLES, range(60), may_fill=False).excluded == (7, 8)
+    assert choose_angles(maps, ANGLES, range(N_ANGLES), may_fill=False).excluded == (7, 8)
 
 
 def test_an_angle_of_unknown_size_cannot_be_used() -> None:
     angles = (np.nan, *ANGLES[1:])
-    assert choose_angles(stacks(), angles, range(60), may_fill=True).excluded == (0,)
+    assert choose_angles(stacks(), angles, range(N_ANGLES), may_fill=True).excluded == (0,)
 
 
 def test_nothing_measured_is_said_so() -> None:
-    empty = {"Zn": np.full((60, *SHAPE), np.nan, np.float32)}
-    with pytest.raises(ValueError, match="none of the 60 angles"):
-        reconstruct_elements(empty, ANGLES, range(60), PIXEL_NM, FBP, {})
+    with pytest.raises(ValueError, match="none of the 36 angles"):
+        reconstruct({"Zn": np.full((N_ANGLES, *SHAPE), np.nan, np.float32)})
 
 
 def test_it_stops_when_asked_and_tells_its_progress_in_order() -> None:
     told: list[float] = []
     with pytest.raises(ReconstructionCancelledError):
-        reconstruct_elements(
-            stacks(), ANGLES, range(60), PIXEL_NM, FBP, {}, None, lambda f, _: told.append(f), lambda: len(told) > 2
-        )
-    reconstruct_elements(stacks(), ANGLES, range(60), PIXEL_NM, FBP, {}, None, lambda f, _: told.append(f))
-    assert told[3:] == sorted(told[3:])
+        reconstruct_elements(series_of(stacks()), Wanted(FBP), lambda f, _: told.append(f), lambda: len(told) > 2)
+    told.clear()
+    reconstruct_elements(series_of(stacks()), Wanted(FBP, halves=True), lambda f, _: told.append(f))
+    assert told == sorted(told)
     assert 0 <= min(told) <= max(told) <= 1
 
 

@@ -45,7 +45,8 @@ def test_a_job_of_a_killed_service_is_done_after_the_restart(
     patient_algorithm: str,
     free_port: int,
 ) -> None:
-    request = {"series": series_key, "elements": ["Zn"], "algorithm": patient_algorithm, "parameters": {"seconds": 1.5}}
+    wanted = {"algorithm": patient_algorithm, "parameters": {"seconds": 1.0}, "fsc": False}
+    request = {"series": series_key, "elements": ["Zn"], **wanted}
     with service_process(settings, free_port) as process, client(f"http://127.0.0.1:{free_port}") as api:
         running = api.post("/reconstructions", json=request).json()
         waiting = api.post("/reconstructions", json=request).json()

@@ -8,9 +8,12 @@ import httpx
 import numpy as np
 import pytest
 
+from models.physics.probe import zone_plate_probe
 from models.tomo.algorithms import ALGORITHMS
 from services.catalog.client import Catalog
-from services.catalog.volumes import list_volumes, read_volume
+from services.catalog.probes import import_probe
+from services.catalog.volumes import list_volumes, read_curves, read_volume
+from services.settings import Settings
 
 Wait = Callable[..., dict[str, Any]]
 PNG = b"\x89PNG"
@@ -19,7 +22,8 @@ PNG = b"\x89PNG"
 def test_a_volume_is_asked_for_and_stands_in_tiled(
     api: httpx.Client, series_key: str, tiled_catalog: Catalog, wait_for: Wait
 ) -> None:
-    answer = api.post("/reconstructions", json={"series": series_key, "parameters": {"window": "cosine"}})
+    wanted = {"series": series_key, "algorithm": "fbp", "parameters": {"window": "cosine"}}
+    answer = api.post("/reconstructions", json=wanted)
     assert answer.status_code == 202, answer.text
     job = answer.json()
     assert answer.headers["location"] == f"/api/v1/reconstructions/{job['id']}" == job["links"]["job"]
@@ -41,12 +45,26 @@ def test_a_volume_is_asked_for_and_stands_in_tiled(
     assert len(metadata["angles_deg"]) == 8
     assert metadata["software"]["subprobe"]
     assert (metadata["probe"]["key"], metadata["enhancer"]["name"]) == ("a-probe", "lmmse")
-    for plane in ("xy", "xz", "yz"):
-        assert api.get(f"/reconstructions/{job['id']}/slice/Mn/{plane}.png").content.startswith(PNG)
+    for kind in ("slice", "maximum"):
+        for plane in ("xy", "xz", "yz"):
+            assert api.get(f"/reconstructions/{job['id']}/{kind}/Mn/{plane}.png").content.startswith(PNG)
+    fitted, enhanced = done["result"]["resolution"]["Zn"]
+    assert (fitted["source"], fitted["is_independent"]) == ("fitted", True)
+    assert (enhanced["source"], enhanced["is_independent"]) == ("enhanced", False)
+    assert metadata["resolution"]["Zn"][0] == fitted
+    assert set(metadata["times_s"]) >= {"placing the projections", "reconstructing Zn", "comparing halves of Mn"}
+    assert metadata["memory_bytes"] == done["result"]["memory_bytes"] > zinc.nbytes
+    curve, shared = read_curves(tiled_catalog, series_key, job["id"], "Zn")
+    assert len(curve.values) == len(curve.frequency_per_nm) == len(curve.thresholds["half_bit"]) > 2
+    assert curve.metadata["half_bit"] == fitted["half_bit"]
+    assert "overstates the resolution" in shared.metadata["note"]
+    assert api.get(f"/reconstructions/{job['id']}/resolution/Zn.png").content.startswith(PNG)
 
 
 def test_events_tell_every_state_and_end_with_the_last(api: httpx.Client, series_key: str) -> None:
-    job = api.post("/reconstructions", json={"series": series_key, "elements": ["Zn"], "source": "fitted"}).json()
+    job = api.post(
+        "/reconstructions", json={"series": series_key, "elements": ["Zn"], "source": "fitted", "fsc": False}
+    ).json()
     with api.stream(
         "GET", f"/reconstructions/{job['id']}/events", headers={"Last-Event-ID": "999999 nonsense"}
     ) as stream:
@@ -99,8 +117,41 @@ def test_series_say_how_complete_they_are(api: httpx.Client, series_key: str, in
     assert api.get("/series", params={"limit": 1, "offset": 1}).json()["items"] == page["items"][1:]
 
 
+def test_re_projections_are_enhanced_in_place_of_the_measured_angles(
+    api: httpx.Client, series_key: str, tiled_catalog: Catalog, wait_for: Wait
+) -> None:
+    import_probe(tiled_catalog, zone_plate_probe(n=32, pixel_size_nm=15.0, n_modes=1), "a-probe")
+    wanted = {"series": series_key, "elements": ["Zn"], "parameters": {"n_iterations": 2}, "fsc": False}
+    job = api.post("/reconstructions", json=wanted | {"angles": {"reproject_to": 12}, "align": "jitter"}).json()
+    done = wait_for(api, job, "succeeded", "failed")
+    assert done["state"] == "succeeded", done["error"]
+    assert (done["result"]["shape"], done["result"]["n_angles_used"]) == ([32, 12, 32], 8)
+    assert done["result"]["largest_shift_px"] < 0.5
+    assert "joint reprojection on sum" in done["result"]["centre_reason"]
+    metadata = next(v for v in list_volumes(tiled_catalog, series_key) if v.job_id == job["id"]).metadata
+    assert metadata["reprojected_to_deg"] == [15.0 * index for index in range(12)]
+    assert metadata["enhancer"]["name"] == "lmmse"
+    assert metadata["reprojection_error_factor"]["Zn"] >= 0
+    assert api.get(f"/reconstructions/{job['id']}/resolution/Zn.png").status_code == 404
+
+
+def test_a_job_that_does_not_fit_into_memory_is_refused_with_the_figures(
+    settings: Settings, series_key: str, start_service: Callable[..., Any], wait_for: Wait
+) -> None:
+    small = settings.reconstruction.model_copy(update={"memory_gb": 1e-4})
+    with (
+        start_service(settings.model_copy(update={"reconstruction": small})) as address,
+        httpx.Client(base_url=f"{address}/api/v1", headers={"X-Api-Key": "secret"}) as api,
+    ):
+        job = api.post("/reconstructions", json={"series": series_key, "elements": ["Zn"]}).json()
+        done = wait_for(api, job, "succeeded", "failed")
+    assert done["state"] == "failed"
+    assert "of memory and 0 MB may be taken" in done["error"]
+    assert "fsc: false" in done["error"]
+
+
 def test_an_incomplete_series_needs_consent(api: httpx.Client, incomplete_series_key: str, wait_for: Wait) -> None:
-    request: dict[str, Any] = {"series": incomplete_series_key, "centre": 16.0, "elements": ["Zn"]}
+    request: dict[str, Any] = {"series": incomplete_series_key, "centre": 16.0, "elements": ["Zn"], "fsc": False}
     refused = api.post("/reconstructions", json=request)
     assert (refused.status_code, refused.json()["missing_angles"]) == (409, [2])
     job = api.post("/reconstructions", json=request | {"allow_incomplete": True}).json()

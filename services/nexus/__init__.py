@@ -1,0 +1,1 @@
+"""NeXus files of series and volumes, for everybody else's software."""
