@@ -117,8 +117,8 @@ def error_factor(stack: Stack, variance: Stack, angles_deg: Array, centre_px: fl
 
     Every other angle is reconstructed and projected at the angles between; what differs from the maps measured there
     is their noise, whose variance the fit tells, and the re-projection's error: noise, streaks and what the angles do
-    not resolve. Half of the angles err more than all: against the truth of a cathode it is about twice too large
-    with 45 angles, three times with 30.
+    not resolve. Half of the angles err more than all: it is an upper bound, a
+    few times too large where angles are few.
     """
     split = odd_even_split(angles_deg)
     squares: list[Array] = []
