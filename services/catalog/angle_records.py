@@ -133,8 +133,11 @@ def fail_angle(series: SeriesNode, start: ProjectionStart, run_uid: str, error: 
 
 
 def read_records(series_container: Any) -> dict[str, AngleRecord]:
-    """Every record of a series by its key."""
-    projections = series_container["projections"]
+    """Every record of a series by its key; none where the worker that made the series died before its first one."""
+    try:
+        projections = series_container["projections"]
+    except KeyError:
+        return {}
     return {key: AngleRecord.from_metadata(node.metadata) for key, node in projections.items()}
 
 

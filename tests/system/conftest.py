@@ -11,7 +11,7 @@ from services.catalog.records import SeriesRecord
 
 N_ANGLES = 8
 SCAN = f"""
-RE(coarse_flyscan_tomo(sample="ZnMn-32cyc", angles_deg=angles({N_ANGLES}), fov_um=[4.2, 4.2], step_nm=300))
+RE(coarse_flyscan_tomo(sample="ZnMn-32cyc", angles_deg=angles({N_ANGLES}), fov_um=[4.8, 4.8], step_nm=300))
 print("newest run is complete:", raw[-1].metadata["stop"]["exit_status"])
 """
 

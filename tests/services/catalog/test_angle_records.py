@@ -124,3 +124,11 @@ def test_what_is_done_or_rejected_does_not_wait(tiled_connection, products, seri
 
 def _waiting(catalog):
     return {run.run_uid for run in Backlog(catalog).waiting()}
+
+
+def test_runs_of_a_series_whose_maker_died_half_way_still_wait(catalog, products, projection_start, run_writer):
+    """Killed after the series and before the container of its records: every later look used to fail there."""
+    start = replace(projection_start, series_uid=str(uuid4()), elements=("Zn",))
+    run_uid = run_writer.write(start, seed=1)
+    products.open(start).container.delete_contents("projections", recursive=True, external_only=False)
+    assert run_uid in [run.run_uid for run in Backlog(catalog).waiting()]

@@ -37,9 +37,9 @@ def two_levels(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_factors_undo_any_constant_misjudgement() -> None:
     right, wrong = (calibrate(Misjudged(too_small), 2, 24) for too_small in (1.0, 3.0))
     assert [counts for counts, _ in right.sigma] == [15.0, 1500.0]
-    for kind in ("sigma", "supported"):
-        for (_, factor), (_, larger) in zip(getattr(right, kind), getattr(wrong, kind), strict=True):
-            assert larger / factor == pytest.approx(3, rel=0.01)
+    for (_, factor), (_, larger) in zip(right.sigma, wrong.sigma, strict=True):
+        assert larger / factor == pytest.approx(3, rel=0.01)
+    assert right.supported == wrong.supported  # the linear estimate's own, whatever the enhancer thinks
 
 
 def test_the_linear_estimate_knows_its_error_at_its_supported_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
