@@ -175,6 +175,11 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(min=0, help="At its height. Default: the preset's; a tenth with --start-from.")
     ] = None,
+    bfloat16: Annotated[
+        bool | None,
+        typer.Option("--bfloat16/--float32", help="Convolutions on a CPU; default: by the preset."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**30 - 1, help="Of weights and pairs.")] = None,
 ) -> None:
     """Train a super-resolution network; the same command goes on where it was stopped, bit for bit on the CPU.
 
@@ -188,7 +193,9 @@ def train(
     configure_logging("WARNING")
     sources = Sources(natural, natural_share, recorded, recorded_share)
     place = folder or Path("training") / preset
-    schedule = Schedule(preset, place, steps, minutes, device, log_every, sources, start_from, learning_rate)
+    schedule = Schedule(
+        preset, place, steps, minutes, device, log_every, sources, start_from, learning_rate, bfloat16, seed
+    )
     run_training(schedule, console)
 
 

@@ -55,6 +55,8 @@ class Schedule:
         sources: of pairs beside the preset's own.
         start_from: shipped weights by name, or others by path; None: random ones.
         learning_rate: at its height; None: the preset's, or a tenth of it with ``start_from``.
+        bfloat16: on a CPU; None: as the preset says.
+        seed: of weights and pairs; None: the preset's.
     """
 
     preset: str
@@ -66,6 +68,8 @@ class Schedule:
     sources: Sources = field(default_factory=Sources)
     start_from: str | None = None
     learning_rate: float | None = None
+    bfloat16: bool | None = None
+    seed: int | None = None
 
 
 def run_training(schedule: Schedule, console: Console) -> Training:
@@ -105,11 +109,15 @@ def _preset(schedule: Schedule) -> Preset:
     if schedule.preset not in PRESETS:
         raise TrainingError(f"there is no preset {schedule.preset!r}: choose one of {', '.join(sorted(PRESETS))}")
     preset = PRESETS[schedule.preset]
-    if schedule.steps is not None:
-        preset = replace(preset, n_steps=schedule.steps)
-    if schedule.learning_rate is not None:
-        return replace(preset, learning_rate=schedule.learning_rate)
-    return preset if schedule.start_from is None else fine_tuning(preset)
+    if schedule.start_from is not None:
+        preset = fine_tuning(preset)
+    wishes = {
+        "n_steps": schedule.steps,
+        "learning_rate": schedule.learning_rate,
+        "bfloat16": schedule.bfloat16,
+        "seed": schedule.seed,
+    }
+    return replace(preset, **{name: wish for name, wish in wishes.items() if wish is not None})  # type: ignore[arg-type]
 
 
 def _opened(schedule: Schedule, preset: Preset, ranks: Ranks, weights: TrainedNetwork | None) -> Training:

@@ -19,7 +19,7 @@ from services.stack.processes import process_exists
 
 def test_the_scan_is_enhanced(series: SeriesRecord, catalog: Catalog) -> None:
     enhanced = read_stack(catalog, series.key, "enhanced", "Zn")
-    assert enhanced.shape == (8, 4 * 14, 4 * 14)
+    assert enhanced.shape == (8, 4 * 16, 4 * 16)
     assert np.isfinite(enhanced).all()
 
 
@@ -37,7 +37,7 @@ def test_reconstruct_by_command_gives_a_volume_in_tiled(
     assert done.returncode == 0, done.stdout + done.stderr
     volume = list_volumes(catalog, series.key)[-1]
     density = read_volume(catalog, series.key, volume.job_id, "Zn")
-    assert density.shape == (56, 56, 56)
+    assert density.shape == (64, 64, 64)
     assert density.mean() > 0
 
 
@@ -60,7 +60,7 @@ def test_runs_open_and_are_found_through_databroker(series: SeriesRecord, catalo
     assert len(raw.search(Key("start.series_uid") == series.series_uid)) == 8
     assert len(raw.search(ScanID(run.start["scan_id"]))) == 1
     assert list(raw.search(PartialUID(run.start["uid"][:8]))) == [run.start["uid"]]
-    assert run["xrf"].read()["xrf_spectra"].shape[:2] == (14, 14)
+    assert run["xrf"].read()["xrf_spectra"].shape[:2] == (16, 16)
 
 
 def test_a_second_stack_in_the_same_folder_is_refused(stack: RunningStack) -> None:

@@ -12,7 +12,9 @@ WINDOW_PX = 64
 _EDGE_WIDTH = 0.004  # of a pupil's rim, in cycles per pixel: keeps the focus inside its window
 _SQUARE_SHARE, _MIXED_SHARE, _STEP_SHARE = 0.25, 0.25, 0.15
 _MISJUDGED_SHARE, _MOST_ELSEWHERE = 0.4, 0.05
-_BINNINGS, _BINNING_SHARES = (1, 2, 3, 4), (0.62, 0.18, 0.12, 0.08)
+_BINNINGS, _BINNING_SHARES = (1, 2, 3, 4), (0.5, 0.2, 0.17, 0.13)
+_ABERRATIONS = (0.1, 0.08, 0.08, 0.04, 0.04, 0.02)  # standard deviations in waves, see `Optics.waves`
+_BADLY_ALIGNED_SHARE, _BADLY_ALIGNED = 0.3, 2.0  # of the probes, whose aberrations are up to so many times larger
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ PAPERS_OPTICS = Optics((0.125, 0.125), False, 0.35, (0.05, 0.0, 0.0, 0.0, 0.0, 0
 
 
 def random_optics(rng: np.random.Generator) -> Optics:
-    """Any focus that a nanoprobe may have; about 25 to 80 nm wide where a pixel is 7.5 nm."""
-    scale = np.array([0.1, 0.08, 0.08, 0.04, 0.04, 0.02])
-    waves = tuple(float(w) for w in scale * rng.normal(size=6))
+    """Any focus that a nanoprobe may have; about 25 to 100 nm wide where a pixel is 7.5 nm."""
+    worse = rng.uniform(1, _BADLY_ALIGNED) if rng.random() < _BADLY_ALIGNED_SHARE else 1.0
+    waves = tuple(float(w) for w in worse * np.array(_ABERRATIONS) * rng.normal(size=6))
     if rng.random() < _SQUARE_SHARE:
         edge = (float(rng.uniform(0.07, 0.19)), float(rng.uniform(0.07, 0.19)))
         return Optics(edge, True, 0.0, waves, float(rng.uniform(0, 1.6)))  # type: ignore[arg-type]

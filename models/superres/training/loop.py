@@ -128,7 +128,7 @@ def train(training: Training, until: int | None = None, team: Team = ALONE) -> I
     part, seed = team.part_of(preset.batch), team.seed(preset.seed)
     device = str(next(training.network.parameters()).device)
     training.network.train()
-    objective = _joined(_Objective(training.network, preset.loss), team)
+    objective = _joined(_Objective(training.network, preset), team)
     while training.step < min(preset.n_steps, until or preset.n_steps):
         pairs = training.source.draw(part, seed, training.step, device)
         rate = preset.learning_rate * schedule(preset, training.step)
@@ -160,15 +160,16 @@ def schedule(preset: Preset, step: int) -> float:
 class _Objective(nn.Module):
     """Network and loss in one, so that what a loss does not depend on is seen from outside."""
 
-    def __init__(self, network: nn.Module, loss: str) -> None:
+    def __init__(self, network: nn.Module, preset: Preset) -> None:
         super().__init__()
         self.network = network
-        self._loss = LOSSES[loss]
+        self._loss = LOSSES[preset.loss]
+        self._bfloat16_on_cpu = preset.bfloat16
 
     def forward(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Loss, and mean absolute error without a gradient."""
         device = pairs.fine.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
+        with torch.autocast(device, torch.bfloat16, enabled=device != "cpu" or self._bfloat16_on_cpu):
             prediction = self.network(pairs.measured)
         return self._loss(prediction, pairs.fine), absolute_error(prediction, pairs.fine).detach()
 
