@@ -54,6 +54,16 @@ def scan_kernel(intensity: NDArray[np.floating], scale: int, motion: Motion, bin
     return _binned(fly_kernel(intensity, scale * binning, motion), scale, binning)
 
 
+def footprint(kernel: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
+    """Shares of a reading that come from the blocks of fine pixels around: (2m + 1, 2m + 1), its own in the middle.
+
+    Args:
+        kernel: see `scan_kernel`.
+        scale: that it was made for.
+    """
+    return _binned(kernel, 1, scale)
+
+
 def matched_probe(probe: Probe, step_nm: float, scale: int) -> tuple[Probe, int]:
     """The probe at pixels of which a whole number, returned too, makes a fine pixel of step_nm / scale.
 

@@ -14,18 +14,18 @@ from models.superres.consistency import consistency
 from models.superres.enhancer import Calibration, EnhancedMaps, check_scale
 from models.xrf.maps import ElementMaps
 
-_VERSION = "bicubic-1"
+_VERSION = "bicubic-2"
 _CALIBRATION = Calibration(
     supported=(
-        (15.0, 1.094),
-        (50.0, 1.233),
-        (150.0, 1.381),
-        (500.0, 1.697),
-        (1500.0, 2.102),
-        (5000.0, 2.553),
-        (15000.0, 3.188),
+        (15.0, 1.092),
+        (50.0, 1.143),
+        (150.0, 1.35),
+        (500.0, 1.674),
+        (1500.0, 2.008),
+        (5000.0, 2.51),
+        (15000.0, 3.003),
     ),
-    denied_above=((15.0, 2.15), (50.0, 2.81), (15000.0, 2.81)),
+    denied_above=((15.0, 2.714), (50.0, 2.81), (15000.0, 2.81)),
 )
 _SHARPNESS = -0.75  # of Keys' kernel, as torch and OpenCV have it
 _ERROR_PER_CONTRAST = 0.5  # rms error of blur and interpolation per rms difference of neighbouring points: see README

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
+from scipy.signal import fftconvolve
 
-from models.physics.flyscan import FlyScanOperator, matched_probe
+from models.physics.flyscan import FlyScanOperator, footprint, matched_probe
 from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import CoarseMap, coarse_maps
@@ -21,6 +22,7 @@ Map = NDArray[np.float32]
 _COUNTS = (0.5, 1.0, 2.0, 3.0, 5.0)
 _EXPECTED_SQUARE = (0.430, 0.696, 0.924, 0.981, 1.0)
 _LEAST_WITHIN = 0.95  # of a point's beam
+_NOTHING = 1e-9
 
 
 def consistency(values: Map, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> Map:
@@ -54,25 +56,30 @@ def consistency(values: Map, coarse: ElementMaps, probe: Probe, motion: Motion, 
 
 
 def denial(values: Map, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> Map:
-    """How surely the measurement denies what the fine map shows at a place: its mean residual there, in sigma.
+    """How surely the measurement denies what the fine map shows under a point, in sigma.
 
-    Residuals are added over 3x3 measured points with their signs, so that what a probe spreads over a few points
-    counts: far sharper for one wrong grain than `consistency`. Positive where there is more than the map shows. A fine
-    map that follows the noise stays well below 1. Points whose beam reaches far beyond the field of view, where nobody
-    knows what it met, are not judged.
+    A grain under a point changes all readings whose beam touches it, each by its share of the probe: residuals are
+    added with these shares and their signs, the matched filter for a grain as large as a step. It is far sharper for
+    one wrong grain than `consistency`. Positive where there is more than the map shows. A fine map that follows the
+    noise stays well below 1. Points whose beam reaches far beyond the field of view, where nobody knows what it met,
+    are not judged.
 
     Args:
         values, coarse, probe, motion, scale: as `consistency` takes them.
 
     Returns:
         (element, y, x), NaN where not measured or not judged.
+
+    Source: matched filter of a known shape in white noise, Kay (1998), Detection Theory, section 4.3.
     """
-    judged = _share_within(probe, (coarse.mask.shape[0], coarse.mask.shape[1]), coarse.pixel_size_nm, scale, motion)
+    shape = (coarse.mask.shape[0], coarse.mask.shape[1])
+    judged = _share_within(probe, shape, coarse.pixel_size_nm, scale, motion)
+    kernel = _operator(probe, shape, coarse.pixel_size_nm, scale, motion).kernel
+    shares = footprint(kernel, scale).astype(np.float64)
     denied = np.full((len(values), *coarse.mask.shape), np.nan, np.float32)
     for index, (element, left, usual) in enumerate(_residuals(values, coarse, probe, motion, scale)):
-        count = 9 * uniform_filter(element.measured.astype(np.float64), 3, mode="constant")
-        scatter = np.sqrt(_over_neighbours(usual, element.measured) / np.maximum(count, 1))
-        denied[index] = _over_neighbours(left, element.measured) / np.maximum(scatter, 1e-9)
+        variance = np.maximum(fftconvolve(np.where(element.measured, usual, 0), shares**2, mode="same"), _NOTHING)
+        denied[index] = fftconvolve(left, shares, mode="same") / np.sqrt(variance)
         denied[index][~element.measured | (judged < _LEAST_WITHIN)] = np.nan
     return denied
 

@@ -15,10 +15,9 @@ from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
 from models.superres.consistency import denial
 from models.superres.enhancer import CHANCE, NOT_CALIBRATED, Calibration, EnhancedMaps, factor_at
 from models.superres.networks.data_step import folded, transfer, unfolded
-from models.superres.prior import CANDIDATES, fit_prior
 from models.superres.spectra import scan_spectra
 from models.superres.uncertainty import posterior_sigma
-from models.superres.wiener import estimate
+from models.superres.wiener import LinearEstimate, estimate
 from models.xrf.maps import ElementMaps
 
 LOW_COUNTS = 15.0
@@ -76,8 +75,15 @@ def judge(
     kernel = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
     maps = list(coarse_maps(coarse))
     spectra = scan_spectra(probe, maps[0].values.shape, coarse.pixel_size_nm, scale, motion)
-    linear = [posterior_sigma(estimate(element, spectra), element, spectra).astype(np.float32) for element in maps]
-    supports = [support(element, probe, coarse.pixel_size_nm, scale, motion) for element in maps]
+    estimates = [estimate(element, spectra) for element in maps]
+    linear = [
+        posterior_sigma(result, element, spectra).astype(np.float32)
+        for result, element in zip(estimates, maps, strict=True)
+    ]
+    supports = [
+        support(result, element, probe, coarse.pixel_size_nm, scale, motion)
+        for result, element in zip(estimates, maps, strict=True)
+    ]
     counts = [peak_counts(element) for element in maps]
     denied_above = [factor_at(calibration.denied_above, level, CHANCE) for level in counts]
     denied = denial(enhanced.values, coarse, probe, motion, scale)
@@ -114,8 +120,10 @@ class Support:
     sigma_share: float
 
 
-def support(coarse: CoarseMap, probe: Probe, step_nm: float, scale: int, motion: Motion) -> Support:
-    """What the data carry of a map, by its own prior.
+def support(
+    result: LinearEstimate, coarse: CoarseMap, probe: Probe, step_nm: float, scale: int, motion: Motion
+) -> Support:
+    """What the data carry of a map, by the prior that its linear estimate fitted to it.
 
     With the prior P fitted to the map, the transfer T of the scan and the noise N, the data determine at a frequency f
     the share |T|^2 P over s^2 (S + N) of the variance, where S is the mean of |T|^2 P over the aliases of f: noise and
@@ -125,7 +133,6 @@ def support(coarse: CoarseMap, probe: Probe, step_nm: float, scale: int, motion:
     Source: posterior variance of the linear estimate, Kay (1993), eq. 12.21.
     """
     spectra = scan_spectra(probe, coarse.values.shape, step_nm, scale, motion)
-    chosen, strength = fit_prior(coarse.values, coarse.variance, spectra.candidates, spectra.padded)
     _, binning = matched_probe(probe, step_nm, scale)
     kernel = matched_kernel(probe, step_nm, scale, motion)
     pixel_nm = step_nm / scale
@@ -133,7 +140,7 @@ def support(coarse: CoarseMap, probe: Probe, step_nm: float, scale: int, motion:
     fy, fx = (np.fft.fftfreq(n, pixel_nm) for n in fine)
     squared = fy[:, None] ** 2 + fx[None, :] ** 2
     spectrum = transfer(torch.from_numpy(kernel)[None], scale, fine)
-    power = torch.from_numpy(strength / binning**2 * CANDIDATES[chosen].spectrum(squared))[None, None]
+    power = torch.from_numpy(result.strength / binning**2 * result.law.spectrum(squared))[None, None]
     passed = power * (spectrum.real**2 + spectrum.imag**2)
     noise = float(coarse.variance[coarse.measured].mean())
     share = (passed / (scale**2 * (unfolded(folded(passed, scale), scale) + noise)))[0, 0].numpy()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.fft import fft2, irfft2, rfft2
 
 from models.superres.coarse import CoarseMap, filled_from_nearest
-from models.superres.prior import CANDIDATES, Map, fit_prior
+from models.superres.prior import CANDIDATES, Map, PowerLaw, fit_prior
 from models.superres.spectra import PriorSpectra, ScanSpectra
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -27,7 +27,8 @@ class LinearEstimate:
     """What the measurement says about a specimen with the fitted prior: mean + P A^T weights.
 
     Attributes:
-        prior: spectra of that prior for unit strength.
+        law: of that prior.
+        prior: its spectra for unit strength.
         strength: what they are multiplied by.
         signal: (y, x) spectrum of the padded coarse map without noise.
         noise: variance of a coarse point, mean over the map, its worst points set to the 95 % quantile.
@@ -35,6 +36,7 @@ class LinearEstimate:
         weights: (y, x) over the padded coarse map; they vanish where nothing was measured.
     """
 
+    law: PowerLaw
     prior: PriorSpectra
     strength: float
     signal: Map
@@ -67,7 +69,8 @@ def _estimate_with(coarse: CoarseMap, whole: CoarseMap, spectra: ScanSpectra) ->
     noise = float(whole.variance[coarse.measured].mean())
     mean = float(whole.values[coarse.measured].mean())
     chosen, strength = fit_prior(whole.values, whole.variance, spectra.candidates, spectra.padded)
-    prior = spectra.under(CANDIDATES[chosen])
+    law = CANDIDATES[chosen]
+    prior = spectra.under(law)
     strength = max(strength, _NO_SIGNAL * noise / float(prior.coarse.mean()))
     signal = strength * prior.coarse
     weights = _solved(
@@ -77,7 +80,7 @@ def _estimate_with(coarse: CoarseMap, whole: CoarseMap, spectra: ScanSpectra) ->
         padded(coarse.measured, spectra),
         padded(coarse.values - mean, spectra),
     )
-    return LinearEstimate(prior, strength, signal, noise, mean, weights)
+    return LinearEstimate(law, prior, strength, signal, noise, mean, weights)
 
 
 def _coarse_map(result: LinearEstimate, spectra: ScanSpectra) -> Map:

@@ -10,7 +10,9 @@ from models.superres.coarse import coarse_maps
 from models.superres.enhancer import Calibration
 from models.superres.evaluation.held_out import NOISELESS, scan_of, stripes, xrf_like
 from models.superres.lmmse import LmmseEnhancer
+from models.superres.spectra import scan_spectra
 from models.superres.trust import blurred, judge, support
+from models.superres.wiener import estimate
 from models.xrf.maps import ElementMaps
 
 
@@ -20,7 +22,9 @@ def probe() -> Probe:
 
 
 def _period(maps: ElementMaps, probe: Probe) -> float:
-    return support(next(coarse_maps(maps)), probe, 30.0, 4, "fly").period_nm
+    element = next(coarse_maps(maps))
+    result = estimate(element, scan_spectra(probe, element.values.shape, 30.0, 4, "fly"))
+    return support(result, element, probe, 30.0, 4, "fly").period_nm
 
 
 def test_more_counts_support_finer_structure_down_to_the_sampling(probe: Probe) -> None:
