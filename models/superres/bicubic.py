@@ -16,15 +16,6 @@ from models.xrf.maps import ElementMaps
 
 _VERSION = "bicubic-2"
 _CALIBRATION = Calibration(
-    supported=(
-        (15.0, 1.092),
-        (50.0, 1.143),
-        (150.0, 1.35),
-        (500.0, 1.674),
-        (1500.0, 2.008),
-        (5000.0, 2.51),
-        (15000.0, 3.003),
-    ),
     denied_above=((15.0, 2.714), (50.0, 2.81), (15000.0, 2.81)),
 )
 _SHARPNESS = -0.75  # of Keys' kernel, as torch and OpenCV have it

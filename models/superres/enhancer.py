@@ -55,13 +55,11 @@ class Calibration:
 
     Attributes:
         sigma: on the enhancer's own sigma, which it has applied itself.
-        supported: on the sigma of maps at their supported resolution; empty: 1, an upper bound.
         denied_above: size of `models.superres.consistency.denial` that 99.5 % of the points of right maps stay below;
             never above `CHANCE`, and that if empty.
     """
 
     sigma: Factors = ()
-    supported: Factors = ()
     denied_above: Factors = ()
 
 

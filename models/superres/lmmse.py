@@ -18,15 +18,6 @@ from models.xrf.maps import ElementMaps
 
 _VERSION = "lmmse-2"
 _CALIBRATION = Calibration(
-    supported=(
-        (15.0, 1.007),
-        (50.0, 1.002),
-        (150.0, 1.019),
-        (500.0, 1.041),
-        (1500.0, 1.029),
-        (5000.0, 1.03),
-        (15000.0, 1.103),
-    ),
     denied_above=(
         (15.0, 2.218),
         (50.0, 1.99),

@@ -13,11 +13,11 @@ from models.physics.xray import FWHM_PER_SIGMA
 from models.scan import Motion
 from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
 from models.superres.consistency import denial
-from models.superres.enhancer import CHANCE, NOT_CALIBRATED, Calibration, EnhancedMaps, factor_at
+from models.superres.enhancer import CHANCE, NOT_CALIBRATED, Calibration, EnhancedMaps, Factors, factor_at
 from models.superres.networks.data_step import folded, transfer, unfolded
 from models.superres.spectra import scan_spectra
 from models.superres.uncertainty import posterior_sigma
-from models.superres.wiener import LinearEstimate, estimate
+from models.superres.wiener import LinearEstimate, estimate, fine_map
 from models.xrf.maps import ElementMaps
 
 LOW_COUNTS = 15.0
@@ -28,6 +28,17 @@ _CARRIED = 0.5  # share of a specimen's variance that the data must determine
 _SEEN_AT_ALL = 1e-4  # of the largest transfer, squared: below it a frequency is in the null space
 _MIRRORED_PX = 4  # coarse pixels
 
+SUPPORTED_FACTORS: Factors = (
+    (15.0, 1.007),
+    (50.0, 1.002),
+    (150.0, 1.019),
+    (500.0, 1.041),
+    (1500.0, 1.029),
+    (5000.0, 1.03),
+    (15000.0, 1.103),
+)
+"""On the sigma of the supported map, by peak counts: `models.superres.evaluation.calibration.supported_factors`."""
+
 Map = NDArray[np.float32]
 
 
@@ -37,10 +48,10 @@ class Trust:
 
     Attributes:
         period_nm: (element,) full period of the finest structure of which the data determine more than half.
-        supported: (element, s*y, s*x) the maps blurred by a Gaussian whose full width at half maximum is half of that
-            period: what is left is measured more than it is supposed.
-        supported_sigma: (element, s*y, s*x) one standard deviation of ``supported`` against the truth blurred alike. It
-            is that of the linear estimate, whoever made the map: what the data determine needs no learned opinion.
+        supported: (element, s*y, s*x) the linear estimate blurred by a Gaussian whose full width at half maximum is
+            half of that period: what is left is measured more than it is supposed. The same whoever made the enhanced
+            map: what the data determine needs no learned opinion.
+        supported_sigma: (element, s*y, s*x) one standard deviation of ``supported`` against the truth blurred alike.
         null_share: (element, y, x) share of the map's local structure that changes no reading: from the prior alone.
         denial: (element, y, x) `models.superres.consistency.denial`.
         denied_above: (element,) size above which a denial is none of chance: 1 in 200 points of a right map reach it.
@@ -57,7 +68,12 @@ class Trust:
 
 
 def judge(
-    enhanced: EnhancedMaps, coarse: ElementMaps, probe: Probe, motion: Motion, calibration: Calibration = NOT_CALIBRATED
+    enhanced: EnhancedMaps,
+    coarse: ElementMaps,
+    probe: Probe,
+    motion: Motion,
+    calibration: Calibration = NOT_CALIBRATED,
+    supported_factors: Factors = SUPPORTED_FACTORS,
 ) -> Trust:
     """Judge enhanced maps by the scan that they come from.
 
@@ -67,6 +83,7 @@ def judge(
         probe: of the scan.
         motion: of the scan.
         calibration: of their enhancer.
+        supported_factors: on the sigma of the supported map.
 
     Raises:
         ValueError: the fine maps do not cover the coarse ones, or an element was measured nowhere.
@@ -76,25 +93,24 @@ def judge(
     maps = list(coarse_maps(coarse))
     spectra = scan_spectra(probe, maps[0].values.shape, coarse.pixel_size_nm, scale, motion)
     estimates = [estimate(element, spectra) for element in maps]
-    linear = [
-        posterior_sigma(result, element, spectra).astype(np.float32)
-        for result, element in zip(estimates, maps, strict=True)
-    ]
     supports = [
         support(result, element, probe, coarse.pixel_size_nm, scale, motion)
         for result, element in zip(estimates, maps, strict=True)
     ]
+    blurs = [blur_sigma_px(one.period_nm, enhanced.pixel_size_nm) for one in supports]
     counts = [peak_counts(element) for element in maps]
     denied_above = [factor_at(calibration.denied_above, level, CHANCE) for level in counts]
     denied = denial(enhanced.values, coarse, probe, motion, scale)
-    blurs = [blur_sigma_px(one.period_nm, enhanced.pixel_size_nm) for one in supports]
     return Trust(
         period_nm=tuple(one.period_nm for one in supports),
-        supported=np.array([blurred(plane, px) for plane, px in zip(enhanced.values, blurs, strict=True)]),
+        supported=np.array(
+            [blurred(fine_map(result, spectra), px) for result, px in zip(estimates, blurs, strict=True)]
+        ),
         supported_sigma=np.array(
             [
-                np.float32(factor_at(calibration.supported, level) * one.sigma_share) * np.sqrt(blurred(plane**2, px))
-                for level, one, plane, px in zip(counts, supports, linear, blurs, strict=True)
+                np.float32(factor_at(supported_factors, level) * one.sigma_share)
+                * np.sqrt(blurred(posterior_sigma(result, element, spectra) ** 2, px))
+                for level, one, result, element, px in zip(counts, supports, estimates, maps, blurs, strict=True)
             ]
         ),
         null_share=np.array([_null_share(plane, kernel, scale) for plane in enhanced.values], np.float32),
@@ -161,7 +177,7 @@ def blur_sigma_px(period_nm: float, pixel_nm: float) -> float:
     return period_nm / 2 / FWHM_PER_SIGMA / pixel_nm
 
 
-def blurred(plane: Map, sigma_px: float) -> Map:
+def blurred(plane: NDArray[np.floating], sigma_px: float) -> Map:
     """A map after a Gaussian, mirrored at its border."""
     return np.asarray(gaussian_filter(plane, sigma_px, mode="reflect"), np.float32)
 

@@ -49,7 +49,7 @@ class RichardsonLucyEnhancer:
 
     @property
     def calibration(self) -> Calibration:
-        """None: the sigma at the supported resolution is an upper bound."""
+        """None."""
         return NOT_CALIBRATED
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:

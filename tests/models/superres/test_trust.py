@@ -7,7 +7,6 @@ import pytest
 
 from models.physics.probe import Probe, gaussian_probe
 from models.superres.coarse import coarse_maps
-from models.superres.enhancer import Calibration
 from models.superres.evaluation.held_out import NOISELESS, scan_of, stripes, xrf_like
 from models.superres.lmmse import LmmseEnhancer
 from models.superres.spectra import scan_spectra
@@ -78,7 +77,6 @@ def test_factors_scale_the_supported_sigma(probe: Probe) -> None:
     coarse, _ = scan_of(xrf_like, 0, probe, 300, 16)
     enhanced = LmmseEnhancer().enhance(coarse, probe, "fly", 4)
     plain, halved = (
-        judge(enhanced, coarse, probe, "fly", Calibration(supported=factors))
-        for factors in ((), ((1.0, 0.5), (1e6, 0.5)))
+        judge(enhanced, coarse, probe, "fly", supported_factors=factors) for factors in ((), ((1.0, 0.5), (1e6, 0.5)))
     )
     np.testing.assert_allclose(halved.supported_sigma, 0.5 * plain.supported_sigma, rtol=1e-5)
