@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from models.superres.evaluation.compare import Result, paired_gain
+from models.superres.evaluation.false_features import DIAMETER_NM, HEIGHT
 from models.superres.evaluation.guard import Grain, Guarded
 
 _SEED = 0  # of the bootstrap
@@ -17,7 +18,7 @@ Row = TypeVar("Row", Result, Guarded)
 def quality_table(results: Sequence[Result]) -> list[str]:
     """PSNR in dB, SSIM and FRC period in nm by class, counts, probe, enhancer; then intervals, flux, cost, gains."""
     names = list(dict.fromkeys(result.enhancer for result in results))
-    parts = (_quality_rows, _summary_rows, _coverage_rows, _gain_rows)
+    parts = (_quality_rows, _summary_rows, _coverage_rows, _false_feature_rows, _gain_rows)
     return [line for part in parts for line in [*part(results, names), ""]][:-1]
 
 
@@ -87,6 +88,20 @@ def _coverage_rows(results: Sequence[Result], names: Sequence[str]) -> list[str]
                 f"({np.mean(edges) if edges else np.nan:.0%}); {np.mean([result.denied for result in own]):.1%}"
             )
         rows.append(f"| {counts:g} | {probe} | " + " | ".join(cells) + " |")
+    return rows
+
+
+def _false_feature_rows(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+    """Over the probes."""
+    rows = [
+        f"Grains per um^2 that are not there: {DIAMETER_NM:g} nm and at least {HEIGHT:g} of the peak above the truth",
+        "",
+        "| maps | counts | " + " | ".join(names) + " |",
+        "|---|---|" + "---|" * len(names),
+    ]
+    for (kind, counts), group in _grouped(results, "image_class", "peak_counts").items():
+        means = [np.mean([r.false_features_per_um2 for r in group if r.enhancer == name]) for name in names]
+        rows.append(f"| {kind} | {counts:g} | " + " | ".join(f"{mean:.2f}" for mean in means) + " |")
     return rows
 
 

@@ -59,9 +59,7 @@ PRODUCTS: dict[str, Product] = {
     "supported": Product(lambda _, trust: trust.supported),
     "supported_sigma": Product(lambda _, trust: trust.supported_sigma),
     "consistency": Product(lambda maps, _: maps.consistency, fine=False, units="chi^2 per point"),
-    "denial": Product(
-        lambda _, trust: trust.denial, fine=False, units="sigma, of a grain under the point"
-    ),
+    "denial": Product(lambda _, trust: trust.denial, fine=False, units="sigma, of a grain under the point"),
     "null_share": Product(lambda _, trust: trust.null_share, fine=False, units="share of the structure around"),
 }
 """By their group in the output."""

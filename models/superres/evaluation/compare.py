@@ -12,6 +12,7 @@ from models.physics.probe import Probe
 from models.quality.correlation import fourier_correlation
 from models.quality.metrics import psnr, ssim
 from models.superres.enhancer import EnhancedMaps, Enhancer
+from models.superres.evaluation.false_features import false_features_per_um2
 from models.superres.evaluation.held_out import PIXEL_NM, SCALE, Image, scan_of
 from models.superres.evaluation.memory import peak_memory
 from models.superres.trust import Trust, blur_sigma_px, blurred, judge
@@ -58,6 +59,7 @@ class Result:
         ssim: likewise.
         frc_period_nm: full period where the ring correlation with the truth first falls below 0.5.
         flux_bias: sum of the map over that of the truth, less 1.
+        false_features_per_um2: grains that are not there, see `models.superres.evaluation.false_features`.
         coverage: share of pixels whose 90 % interval holds the truth.
         edge_coverage: likewise where the truth is steep; NaN where it is nowhere.
         supported_coverage: likewise of the map at its supported resolution against the truth blurred alike.
@@ -77,6 +79,7 @@ class Result:
     ssim: float
     frc_period_nm: float
     flux_bias: float
+    false_features_per_um2: float
     coverage: float
     edge_coverage: float
     supported_coverage: float
@@ -144,7 +147,7 @@ def tapered_correlation(one: NDArray[np.float32], other: NDArray[np.float32]) ->
     return fourier_correlation(first, second).values
 
 
-_Figures = tuple[float, float, float, float, float, float, float, float, float, float]
+_Figures = tuple[float, float, float, float, float, float, float, float, float, float, float]
 
 
 def _judged(enhanced: EnhancedMaps, trust: Trust, truth: Image) -> _Figures:
@@ -161,6 +164,7 @@ def _judged(enhanced: EnhancedMaps, trust: Trust, truth: Image) -> _Figures:
         ssim(clipped, true, data_range=1.0),
         correlation_period_nm(clipped, true),
         float(values.sum() / true.sum() - 1),
+        false_features_per_um2(values, true, PIXEL_NM),
         float(np.mean(held)),
         float(np.mean(held[steep])) if steep.any() else float("nan"),
         float(np.mean(supported[inner])),
