@@ -47,6 +47,14 @@ def _run(schedule: Schedule) -> str:
 
 
 @pytest.mark.usefixtures("tiny_preset")
+def test_what_the_user_says_goes_before_the_preset(tmp_path: Path) -> None:
+    training = _trained(Schedule("tiny", tmp_path, steps=1, learning_rate=1e-5, bfloat16=True, seed=7))
+    preset = training.preset
+    assert (preset.n_steps, preset.learning_rate, preset.bfloat16, preset.seed) == (1, 1e-5, True, 7)
+    assert json.loads((tmp_path / "tiny.json").read_text())["seed"] == 7
+
+
+@pytest.mark.usefixtures("tiny_preset")
 def test_training_leaves_weights_with_a_card_and_a_log(tmp_path: Path) -> None:
     said = _run(Schedule("tiny", tmp_path, log_every=2))
     assert "from step 0 of 4" in said

@@ -1,4 +1,4 @@
-"""bfloat16 is taken only where it is tried, faster and harmless."""
+"""bfloat16 is taken only where the device has it and it is harmless; never by a clock."""
 
 import pytest
 import torch
@@ -22,19 +22,25 @@ def test_a_wish_is_not_questioned(network: torch.nn.Module) -> None:
 def test_bfloat16_changes_a_map_by_less_than_its_noise(
     network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "_WORTH_IT", 0.0)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda _device: True)
     chosen = choose_precision(network, 4, "cpu")
     assert chosen.bfloat16, chosen.reason
     assert "of full scale" in str(chosen)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"), [("_ALLOWED_RMS", 0.0, "would change"), ("_WORTH_IT", 1e9, "as fast")]
-)
-def test_what_harms_or_gains_nothing_is_left(
-    network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, name: str, value: float, said: str
-) -> None:
-    monkeypatch.setattr(precision, name, value)
+def test_what_harms_is_left(network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16", lambda _device: True)
+    monkeypatch.setattr(precision, "_ALLOWED_RMS", 0.0)
     chosen = choose_precision(network, 4, "cpu")
     assert not chosen.bfloat16
-    assert said in chosen.reason
+    assert "would change" in chosen.reason
+
+
+@pytest.mark.parametrize(("instructions", "has"), [({"avx512_bf16": True}, True), ({"avx512_f": True}, False)])
+def test_a_cpu_needs_instructions_for_it(
+    network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, instructions: dict[str, bool], has: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    chosen = choose_precision(network, 4, "cpu")
+    assert chosen.bfloat16 == has
+    assert has or "no instructions" in chosen.reason

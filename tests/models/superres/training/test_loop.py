@@ -71,6 +71,18 @@ def test_an_interrupted_training_goes_on_bit_for_bit(whole: Training, source: Pa
     assert weights_digest(resumed.averaged) == weights_digest(whole.averaged)
 
 
+def test_bfloat16_on_a_cpu_trains_another_network_and_goes_on_bit_for_bit(
+    whole: Training, source: PairSource, tmp_path: Path
+) -> None:
+    narrow = replace(TINY, bfloat16=True)
+    done = _trained(start(narrow, source=source))
+    save_training(tmp_path / "state.safetensors", _trained(start(narrow, source=source), until=3))
+    resumed = _trained(load_training(tmp_path / "state.safetensors", start(narrow, source=source)))
+    assert weights_digest(resumed.network) == weights_digest(done.network) != weights_digest(whole.network)
+    with pytest.raises(ValueError, match="another preset"):
+        load_training(tmp_path / "state.safetensors", start(TINY, source=source))
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     save_training(path, start(TINY))
