@@ -57,10 +57,10 @@ def particles(rng: np.random.Generator, side: int) -> Image:
 def projections(rng: np.random.Generator, side: int) -> Image:
     """What a beam sees through a heap of solid bodies: lengths of its path, added up over depth.
 
-    Ellipsoids and convex polyhedra, some hollow, some with a fissure right through; from few large to many small.
+    Ellipsoids and convex polyhedra, some hollow, some with a fissure right through; few large or hundreds of small.
     """
-    largest = np.exp(rng.uniform(np.log(15), np.log(140)))
-    count = int(np.clip(rng.uniform(0.3, 3) * (side / largest) ** 2, 2, 90))
+    largest = np.exp(rng.uniform(np.log(8), np.log(140)))
+    count = int(np.clip(rng.uniform(0.3, 3) * (side / largest) ** 2, 2, 400))
     total = np.zeros((side, side))
     for _ in range(count):
         radius = largest * rng.uniform(0.3, 1)

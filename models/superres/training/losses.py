@@ -6,7 +6,8 @@ from torch import Tensor
 from models.superres.networks.prediction import Prediction
 
 _STAGE_WEIGHT = 0.1
-_USUAL_ERROR, _LEAST_ERROR, _MOST_WEIGHT = 0.04, 0.003, 6.0  # of a linear estimate, maps being about 1 high
+_SQUARE_WEIGHT = 0.05
+_USUAL_SQUARE, _LEAST_SQUARE = 2e-3, 1e-5  # of a linear estimate, maps being about 1 high
 _LIKELIHOOD_WEIGHT = 0.05
 _LOG_SCALE_RANGE = (-9.0, 3.0)
 
@@ -17,15 +18,17 @@ def absolute_error(prediction: Prediction, fine: Tensor) -> Tensor:
 
 
 def staged_error(prediction: Prediction, fine: Tensor) -> Tensor:
-    """Mean absolute error, a tenth of that of each stage, and the likelihood of the error under its Laplace scale.
+    """Squared error over that of the linear estimate, a tenth of that of each stage, and the likelihood of the error.
 
-    Errors of a map count in proportion to that of its linear estimate: what is easy must be done as much better than
-    linearly as what is hard. The Laplace scale is fitted to the finished map, which it cannot change.
+    What is easy must be done as much better than linearly as what is hard. The squared error makes a map the mean of
+    what the readings allow; the absolute one its median, which at few counts is dimmer wherever grains may or may not
+    be. The Laplace scale is fitted to the finished map, which it cannot change.
     """
-    weight = _difficulty_weight(prediction, fine)
-    loss = (weight * (prediction.values - fine).abs()).mean()
+    usual = fine.new_tensor(_USUAL_SQUARE) if prediction.linear is None else _square(prediction.linear, fine)
+    loss = (_square(prediction.values, fine) / (usual + _LEAST_SQUARE)).mean()
     for stage in prediction.stages:
-        loss = loss + _STAGE_WEIGHT * (weight * (stage - fine).abs()).mean()
+        loss = loss + _STAGE_WEIGHT * (_square(stage, fine) / (usual + _LEAST_SQUARE)).mean()
+    loss = _SQUARE_WEIGHT * loss
     if prediction.log_scale is not None:
         error = (prediction.values.detach() - fine).abs()
         log_scale = prediction.log_scale.clamp(*_LOG_SCALE_RANGE)
@@ -33,9 +36,6 @@ def staged_error(prediction: Prediction, fine: Tensor) -> Tensor:
     return loss
 
 
-def _difficulty_weight(prediction: Prediction, fine: Tensor) -> Tensor:
-    """(B, 1, 1, 1), 1 for a map of usual difficulty."""
-    if prediction.linear is None:
-        return fine.new_ones(())
-    error = (prediction.linear - fine).abs().mean((1, 2, 3), keepdim=True)
-    return (_USUAL_ERROR / (error + _LEAST_ERROR)).clamp_max(_MOST_WEIGHT)
+def _square(values: Tensor, fine: Tensor) -> Tensor:
+    """(B,)"""
+    return (values - fine).square().mean((1, 2, 3))
