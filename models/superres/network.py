@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import sqrt
 from typing import Any
@@ -18,6 +19,7 @@ from models.superres.bicubic import BicubicEnhancer
 from models.superres.coarse import CoarseMap, coarse_maps, peak_counts
 from models.superres.consistency import consistency
 from models.superres.enhancer import Calibration, EnhancedMaps, check_scale, factor_at
+from models.superres.lmmse import LmmseEnhancer
 from models.superres.networks.measured import Measured
 from models.superres.networks.precision import Precision, PrecisionName, choose_precision, run_network
 from models.superres.networks.weights import TrainedNetwork, load_weights
@@ -67,6 +69,11 @@ class NetworkEnhancer:
     def _trained(self) -> TrainedNetwork:
         return load_weights(self._weights, self._devices[0])
 
+    @property
+    def _scales(self) -> tuple[int, ...]:
+        config: Any = self._trained.module.config
+        return config.scales if hasattr(config, "scales") else (config.scale,)
+
     @cached_property
     def _modules(self) -> tuple[nn.Module, ...]:
         """One on each device."""
@@ -78,12 +85,16 @@ class NetworkEnhancer:
         return choose_precision(self._modules[0], scale, self._devices[0], self._wish)
 
     def enhance(self, coarse: ElementMaps, probe: Probe, motion: Motion, scale: int) -> EnhancedMaps:
-        """Enhance every element by an integer scale.
+        """Enhance every element by an integer scale; linearly, with a remark, by one that the network has not learned.
 
         Raises:
-            ValueError: a scale that the network was not built for, or an element was measured nowhere.
+            ValueError: scale is below 1, or an element was measured nowhere.
         """
         check_scale(scale)
+        if scale not in self._scales:
+            learned = ", ".join(str(known) for known in self._scales)
+            remark = f"{self.name} enhances by {learned}, not by {scale}: this is the linear estimate, lmmse"
+            return replace(LmmseEnhancer().enhance(coarse, probe, motion, scale), remarks=(remark,))
         known = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
         maps = list(coarse_maps(coarse))
         at_once = max(1, min(_AT_ONCE_POINTS // coarse.mask.size, -(-len(maps) // len(self._devices))))

@@ -9,6 +9,7 @@ import torch
 
 from models.physics.probe import Probe, zone_plate_probe
 from models.superres.enhancer import Calibration
+from models.superres.lmmse import LmmseEnhancer
 from models.superres.network import NetworkEnhancer
 from models.superres.networks.table import build
 from models.superres.networks.weights import Card, load_weights, save_weights
@@ -103,6 +104,13 @@ def test_odd_maps_have_finite_answers(enhancer: NetworkEnhancer, probe: Probe, n
     assert (enhanced.sigma > 0).all(), name
     if name in ("constant", "zero counts"):
         assert enhanced.values.mean() == pytest.approx(values.mean(), abs=0.3)
+
+
+def test_a_scale_that_was_not_learned_is_enhanced_linearly_and_says_so(enhancer: NetworkEnhancer, probe: Probe) -> None:
+    coarse = _maps()
+    enhanced, linear = (e.enhance(coarse, probe, "fly", 8) for e in (enhancer, LmmseEnhancer()))
+    np.testing.assert_array_equal(enhanced.values, linear.values)
+    assert "not by 8: this is the linear estimate" in enhanced.remarks[0]
 
 
 def test_holes_of_any_content_give_one_answer(enhancer: NetworkEnhancer, probe: Probe) -> None:
