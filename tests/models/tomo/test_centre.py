@@ -105,6 +105,14 @@ def test_an_even_background_does_not_pull_it_to_the_middle(make_scan, background
     assert found.value_px == pytest.approx(31.7, abs=0.05)
 
 
+def test_the_specimens_own_tail_at_a_border_is_no_background() -> None:
+    angles = np.deg2rad(EVEN)[:, None]
+    u = np.arange(48) + 0.5
+    balls = [np.exp(-np.square(u - 24.0 - x * np.cos(angles) - z * np.sin(angles)) / 50) for x, z in ((7, -5), (-6, 9))]
+    both = np.stack(balls)[:, :, None].astype(np.float32)
+    assert find_centre_px(both, EVEN).value_px == pytest.approx(24.0, abs=0.02)
+
+
 @pytest.mark.parametrize("centre_px", [30.3, 27.7])
 @pytest.mark.parametrize("peak_counts", [300, 30])
 def test_the_refined_axis_is_right_to_a_tenth(make_scan, centre_px: float, peak_counts: float) -> None:
