@@ -113,14 +113,14 @@ def above_background(profiles: Array) -> Array:
     if not seen.any():
         return profiles
     left, right = (side.mean(axis=1) for side in _borders(profiles[seen]))
-    levels = []
+    levels = list[float]()
     for border, turned in ((left, profiles[seen]), (right, profiles[seen, ::-1])):
         width = turned.shape[1]
         edge = min(_border_width(width), width - 1)
         beside = turned[:, edge : edge + max(1, round(_BESIDE * width))].mean(axis=1)
         least = np.argsort(beside, kind="stable")[: -(-len(beside) // 3)]
-        levels.append(np.median(border[least]))
-    above: Array = profiles - np.linspace(*levels, profiles.shape[1])
+        levels.append(float(np.median(border[least])))
+    above: Array = profiles - np.linspace(levels[0], levels[1], profiles.shape[1])
     return above
 
 
