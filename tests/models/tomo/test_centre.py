@@ -153,6 +153,24 @@ def test_a_specimen_wider_than_the_view_gets_the_double_wedge(too_wide: np.ndarr
     assert "not wholly in view" in found.reason
 
 
+def test_the_double_wedge_knows_how_far_off_it_may_be(too_wide: np.ndarray) -> None:
+    angles_deg = np.arange(91) * 180 / 91
+    off = [
+        (found.value_px - 15.3) / found.sigma_px
+        for counts in (30, 100, 300)
+        for seed in range(40, 50)
+        for found in [find_centre_px(counted(too_wide, counts, seed), angles_deg)]
+    ]
+    assert np.mean(np.abs(off) < 2) >= 0.9
+    assert np.sqrt(np.mean(np.square(off))) > 0.25
+
+
+def test_the_double_wedge_of_one_row_says_that_it_does_not_know(too_wide: np.ndarray) -> None:
+    found = find_centre_px(counted(too_wide, 300)[:, 20:21], np.arange(91) * 180 / 91)
+    assert found.truncated
+    assert found.sigma_px >= 0.5
+
+
 def test_the_double_wedge_is_not_refined(too_wide: np.ndarray) -> None:
     angles_deg = np.arange(91) * 180 / 91
     first = find_centre_px(too_wide, angles_deg)
