@@ -29,10 +29,14 @@ def manganese(seed: int, n_columns: int, centre_px: float) -> NDArray[np.float32
     [
         (5, 48, 24.7, (30, 100, 300)),
         (6, 48, 23.4, (30, 100, 300)),
+        (7, 48, 24.2, (30, 100, 300)),
+        (8, 48, 23.7, (30, 100, 300)),
+        (9, 48, 25.1, (30, 100, 300)),
+        (10, 48, 24.9, (30, 100, 300)),
         (5, 110, 56.7, (3, 10, 30, 100)),
         (6, 110, 55.4, (3, 10, 30, 100)),
     ],
-    ids=["cut, 5", "cut, 6", "whole, 5", "whole, 6"],
+    ids=["cut, 5", "cut, 6", "cut, 7", "cut, 8", "cut, 9", "cut, 10", "whole, 5", "whole, 6"],
 )
 def test_the_axis_is_found_within_what_it_says(
     seed: int, n_columns: int, centre_px: float, counts: tuple[int, ...]
