@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 from annotated_types import Ge, Gt, Interval
@@ -12,7 +12,7 @@ from models.tomo.engines import EngineName, choose_engine
 from models.tomo.fbp import RampFilter, Window, filtered_back_projection
 from models.tomo.geometry import checked_angles, checked_centre, checked_stack
 from models.tomo.interruption import Cancelled, Progress, keep_quiet, never_cancelled
-from models.tomo.likelihood import History, LikelihoodSettings, Regularisation
+from models.tomo.likelihood import History, LikelihoodSettings, Method, Order, Regularisation
 from models.tomo.missing import fill_missing
 from models.tomo.projector import project
 from models.tomo.system import Geometry
@@ -173,17 +173,26 @@ class Fbp:
         return volume
 
 
-@dataclass(frozen=True)
-class Ospml:
-    """Penalised maximum likelihood by ordered subsets."""
+FBP = Fbp()
+_NOT_NEGATIVE = Capabilities(iterative=True, fills_missing_pixels=True, keeps_negative_values=False)
+_LINEAR = Capabilities(iterative=True, fills_missing_pixels=True, keeps_negative_values=True)
 
-    name: Literal["ospml_hybrid", "ospml_quad"]
+
+@dataclass(frozen=True)
+class Iterative:
+    """What the iterative algorithms share; what each can be asked is the signature of its own ``reconstruct``."""
+
+    name: Method
     description: str
-    capabilities: Capabilities = Capabilities(iterative=True, fills_missing_pixels=True, keeps_negative_values=False)
+    capabilities: Capabilities = _NOT_NEGATIVE
 
     def project(self, volume: Stack, angles_deg: ArrayLike, centre_px: float, n_detector: int) -> Stack:
         """See `Algorithm.project`."""
         return FBP.project(volume, angles_deg, centre_px, n_detector)
+
+
+class Ospml(Iterative):
+    """Penalised maximum likelihood by ordered subsets."""
 
     def reconstruct(
         self,
@@ -194,6 +203,7 @@ class Ospml:
         *,
         n_iterations: Annotated[int, Interval(ge=1, le=1000)] = 20,
         n_subsets: Annotated[int, Ge(1)] | None = None,
+        order: Order = "interleaved",
         beta: Annotated[float, Ge(0)] | None = None,
         delta: Annotated[float, Gt(0)] | None = None,
         tolerance: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
@@ -202,7 +212,7 @@ class Ospml:
         cancelled: Cancelled = never_cancelled,
         account: Account = nobody_asks,
     ) -> Stack:
-        """See `Algorithm.reconstruct`.
+        """See `Algorithm.reconstruct`; ``order`` as in `models.tomo.likelihood.LikelihoodSettings`.
 
         ``beta`` and ``delta`` are TomoPy's ``reg_par`` on the projections as they are given, whatever the unit of the
         volume. None: from the data, so that a change of their unit, or of the number of subsets, changes nothing.
@@ -214,22 +224,12 @@ class Ospml:
             _STRENGTH[self.name] / (n_subsets * level) if beta is None else beta,
             _EDGE * level if delta is None else delta,
         )
-        settings = LikelihoodSettings(self.name, n_iterations, n_subsets, regularisation, tolerance=tolerance)
-        where = angles_deg, centre_px, pixel_size_nm
-        return _maximised(stack, *where, settings, engine, progress, cancelled, account)
+        settings = LikelihoodSettings(self.name, n_iterations, n_subsets, regularisation, order, tolerance)
+        return _maximised(stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account)
 
 
-@dataclass(frozen=True)
-class Osem:
+class Osem(Iterative):
     """Maximum likelihood by ordered subsets."""
-
-    name: Literal["osem"] = "osem"
-    description: str = "Maximum likelihood by ordered subsets: fast; noise grows with the iterations, so stop early."
-    capabilities: Capabilities = Capabilities(iterative=True, fills_missing_pixels=True, keeps_negative_values=False)
-
-    def project(self, volume: Stack, angles_deg: ArrayLike, centre_px: float, n_detector: int) -> Stack:
-        """See `Algorithm.project`."""
-        return FBP.project(volume, angles_deg, centre_px, n_detector)
 
     def reconstruct(
         self,
@@ -240,6 +240,7 @@ class Osem:
         *,
         n_iterations: Annotated[int, Interval(ge=1, le=1000)] = 5,
         n_subsets: Annotated[int, Ge(1)] | None = None,
+        order: Order = "interleaved",
         tolerance: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
         engine: EngineName = "auto",
         progress: Progress = keep_quiet,
@@ -249,22 +250,12 @@ class Osem:
         """See `Algorithm.reconstruct`."""
         stack = checked_stack(projections, "angle, y, x")
         n_subsets = n_subsets or _subsets_of(len(stack))
-        settings = LikelihoodSettings(self.name, n_iterations, n_subsets, tolerance=tolerance)
-        where = angles_deg, centre_px, pixel_size_nm
-        return _maximised(stack, *where, settings, engine, progress, cancelled, account)
+        settings = LikelihoodSettings(self.name, n_iterations, n_subsets, None, order, tolerance)
+        return _maximised(stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account)
 
 
-@dataclass(frozen=True)
-class AllAngles:
+class AllAngles(Iterative):
     """The methods that take all angles at once."""
-
-    name: Literal["mlem", "sirt"]
-    description: str
-    capabilities: Capabilities
-
-    def project(self, volume: Stack, angles_deg: ArrayLike, centre_px: float, n_detector: int) -> Stack:
-        """See `Algorithm.project`."""
-        return FBP.project(volume, angles_deg, centre_px, n_detector)
 
     def reconstruct(
         self,
@@ -283,8 +274,7 @@ class AllAngles:
         """See `Algorithm.reconstruct`."""
         stack = checked_stack(projections, "angle, y, x")
         settings = LikelihoodSettings(self.name, n_iterations, tolerance=tolerance)
-        where = angles_deg, centre_px, pixel_size_nm
-        return _maximised(stack, *where, settings, engine, progress, cancelled, account)
+        return _maximised(stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account)
 
 
 def _subsets_of(n_angles: int) -> int:
@@ -318,10 +308,6 @@ def _maximised(
     return result.volume * factor
 
 
-FBP = Fbp()
-_NOT_NEGATIVE = Capabilities(iterative=True, fills_missing_pixels=True, keeps_negative_values=False)
-_LINEAR = Capabilities(iterative=True, fills_missing_pixels=True, keeps_negative_values=True)
-
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
@@ -330,10 +316,8 @@ ALGORITHMS: dict[str, Algorithm] = {
             "ospml_hybrid", "Penalised likelihood, smooth within and sharp at edges: best for counts and few angles."
         ),
         Ospml("ospml_quad", "Penalised likelihood, smooth everywhere: edges are blurred too."),
-        Osem(),
-        AllAngles(
-            "mlem", "Maximum likelihood from all angles at once: slow; the likelihood rises every time.", _NOT_NEGATIVE
-        ),
+        Osem("osem", "Maximum likelihood by ordered subsets: fast; noise grows with the iterations, so stop early."),
+        AllAngles("mlem", "Maximum likelihood from all angles at once: slow; the likelihood rises every time."),
         AllAngles("sirt", "Least squares from all angles at once: slow; keeps negative values.", _LINEAR),
     )
 }

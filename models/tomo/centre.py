@@ -23,6 +23,7 @@ _BISQUARE = 4.685
 _ROUNDS = 20
 _LEAST_BORDER_PX = 2
 _BORDER = 1 / 32
+_BESIDE = 1 / 8
 """Of the width."""
 MOST_AT_BORDERS = 0.1
 """Of the mean profile; more of it there, and the specimen goes on beyond them or stands on a background."""
@@ -102,18 +103,33 @@ def _mass_axis(profiles: Array, angles: Array) -> tuple[float, float]:
 
 
 def above_background(profiles: Array) -> Array:
-    """Less the line between what the two borders show at most angles: evenly spread, it pulls towards the middle."""
+    """Less the line between what the two borders show while the specimen is away from them.
+
+    Evenly spread, a background pulls towards the middle. Each border is read at the third of the angles that have least
+    beside it: at the others the specimen's own tail may reach it, which is no background. What is read is not what
+    chooses, so that noise chooses nothing.
+    """
     seen = np.isfinite(profiles).all(axis=1)
     if not seen.any():
         return profiles
-    left, right = (np.median(side.mean(axis=1)) for side in _borders(profiles[seen]))
-    above: Array = profiles - np.linspace(left, right, profiles.shape[1])
+    left, right = (side.mean(axis=1) for side in _borders(profiles[seen]))
+    levels = list[float]()
+    for border, turned in ((left, profiles[seen]), (right, profiles[seen, ::-1])):
+        width = turned.shape[1]
+        edge = min(_border_width(width), width - 1)
+        beside = turned[:, edge : edge + max(1, round(_BESIDE * width))].mean(axis=1)
+        least = np.argsort(beside, kind="stable")[: -(-len(beside) // 3)]
+        levels.append(float(np.median(border[least])))
+    above: Array = profiles - np.linspace(levels[0], levels[1], profiles.shape[1])
     return above
 
 
+def _border_width(width: int) -> int:
+    return min(max(_LEAST_BORDER_PX, round(_BORDER * width)), width)
+
+
 def _borders(profiles: Array) -> tuple[Array, Array]:
-    width = profiles.shape[1]
-    edge = min(max(_LEAST_BORDER_PX, round(_BORDER * width)), width)
+    edge = _border_width(profiles.shape[1])
     return profiles[:, :edge], profiles[:, -edge:]
 
 

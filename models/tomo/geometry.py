@@ -81,7 +81,11 @@ def angle_weights(angles_deg: Array) -> Array:
     return share[group]
 
 
-def angle_order(angles_deg: Array) -> NDArray[np.int64]:
-    """Indices of the angles by direction modulo half a turn; equal directions as they came."""
+def turning_order(angles_deg: Array) -> NDArray[np.int64]:
+    """Indices of the angles one after the other: as they came where they rise or fall throughout within one turn, else
+    by direction modulo half a turn, equal directions as they came."""
+    steps = np.diff(angles_deg)
+    if (np.all(steps >= 0) or np.all(steps <= 0)) and np.ptp(angles_deg) <= 360.0:
+        return np.arange(len(angles_deg))
     half_turn = round(180.0 / SAME_ANGLE_DEG)
     return np.argsort(np.round(angles_deg / SAME_ANGLE_DEG).astype(np.int64) % half_turn, kind="stable")

@@ -23,11 +23,12 @@ from typing import Literal, NamedTuple, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tomo.geometry import Array, angle_order
+from models.tomo.geometry import Array, turning_order
 from models.tomo.interruption import Cancelled, Progress, keep_quiet, never_cancelled, step_done
 from models.tomo.system import Geometry, Values, padded_slices, volume_of
 
 Method = Literal["ospml_hybrid", "ospml_quad", "osem", "mlem", "sirt"]
+Order = Literal["interleaved", "sequential"]
 START = np.float32(1e-6)
 """TomoPy's start image, in the data's unit per pixel."""
 _PENALISED = ("ospml_hybrid", "ospml_quad")
@@ -66,8 +67,9 @@ class LikelihoodSettings:
         n_iterations: passes over all angles.
         n_subsets: into which the angles are divided; 1 for `mlem` and `sirt`.
         regularisation: for `ospml_hybrid` and `ospml_quad`; None for the others.
-        order: of the angles' indices, cut into runs, one per subset, the first ones an angle longer where it does not
-            come out even. None: every n-th direction modulo 180 degrees is one subset, in whichever order measured.
+        order: `interleaved`: every n-th angle is one subset, counted as `models.tomo.geometry.turning_order` says.
+            `sequential`: the angles as they came, cut into runs, one per subset, the first ones an angle longer where
+            it does not come out even; TomoPy's default, slower to converge. Or indices to be cut instead.
         tolerance: stop when an iteration moves the image by less, norm of the change over norm of the image. 0: never.
     """
 
@@ -75,7 +77,7 @@ class LikelihoodSettings:
     n_iterations: int
     n_subsets: int = 1
     regularisation: Regularisation | None = None
-    order: tuple[int, ...] | None = None
+    order: Order | tuple[int, ...] = "interleaved"
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
@@ -83,6 +85,8 @@ class LikelihoodSettings:
             raise ValueError(f"method is {self.method!r}: choose one of {', '.join(get_args(Method))}")
         if self.n_iterations < 1 or self.n_subsets < 1:
             raise ValueError(f"{self.n_iterations} iterations of {self.n_subsets} subsets: each is at least 1")
+        if isinstance(self.order, str) and self.order not in get_args(Order):
+            raise ValueError(f"order is {self.order!r}: choose one of {', '.join(get_args(Order))}, or indices")
         if self.method in _OF_ALL_ANGLES and self.n_subsets != 1:
             raise ValueError(f"{self.method} takes all angles at once, not {self.n_subsets} subsets: pass 1")
         if (self.method in _PENALISED) != (self.regularisation is not None):
@@ -109,10 +113,10 @@ class LikelihoodSettings:
         n_angles = len(angles_deg)
         if self.n_subsets > n_angles:
             raise ValueError(f"{self.n_subsets} subsets of {n_angles} angles: use at most one subset per angle")
-        if self.order is None:
-            by_direction = angle_order(angles_deg)
-            return tuple(by_direction[first :: self.n_subsets] for first in range(self.n_subsets))
-        order = np.asarray(self.order, np.int64)
+        if self.order == "interleaved":
+            in_turn = turning_order(angles_deg)
+            return tuple(in_turn[first :: self.n_subsets] for first in range(self.n_subsets))
+        order = np.arange(n_angles) if self.order == "sequential" else np.asarray(self.order, np.int64)
         if not np.array_equal(np.sort(order), np.arange(n_angles)):
             raise ValueError(f"order has {len(order)} entries for {n_angles} angles: name each index once")
         return tuple(np.array_split(order, self.n_subsets))

@@ -1,4 +1,4 @@
-"""Series and volumes out of the catalogue into NeXus files, a map or a volume at a time."""
+"""Series and volumes out of the catalogue into NeXus files, a few maps or slices at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from services.catalog.client import Catalog
 from services.catalog.products import find_series, read_sigma, read_stack
 from services.catalog.records import MapSource, NotFoundError, SeriesRecord, VolumeRecord
 from services.catalog.stacks import UNITS
-from services.catalog.volumes import list_volumes, read_volume
+from services.catalog.volume_slabs import Slab, StoredVolume, stored_volume
+from services.catalog.volumes import list_volumes
 from services.nexus.file import nexus_file
 from services.nexus.tomo import TomoSeries, write_tomo
-from services.nexus.volume import write_volume
+from services.nexus.volume import Described, write_volume
 
 Progress = Callable[[float], None]
 Plane = NDArray[np.float32]
@@ -121,14 +122,14 @@ def export_volume(
     elements: Sequence[str] = (),
     progress: Progress = lambda _: None,
 ) -> None:
-    """Write an NXdata entry for each element, one volume in memory at a time.
+    """Write an NXdata entry for each element, reading a few slices at a time.
 
     Args:
         catalog: to read from.
         volume: see `find_volume`.
         path: of the new file.
         elements: none: all.
-        progress: told the fraction done after each element; what it raises stops the writing.
+        progress: told the fraction done after each slab; what it raises stops the writing.
 
     Raises:
         NotFoundError: it lacks an element.
@@ -139,9 +140,17 @@ def export_volume(
     chosen = tuple(dict.fromkeys(elements or volume.elements))
     with nexus_file(path) as file:
         for index, element in enumerate(chosen):
-            voxels = read_volume(catalog, volume.series_key, volume.job_id, element)
-            write_volume(file, element, voxels, units, sample, metadata)
-            progress((index + 1) / len(chosen))
+            stored = stored_volume(catalog, volume, element)
+            share = _share_of(progress, index, len(chosen))
+            write_volume(file, element, Described(sample, stored.shape, units, metadata), _slabs(stored, share))
+
+
+def _slabs(stored: StoredVolume, progress: Progress) -> Iterator[Slab]:
+    done = 0
+    for slab in stored.slabs():
+        yield slab
+        done += len(slab)
+        progress(done / stored.shape[0])
 
 
 def _frames(catalog: Catalog, wanted: SeriesExport, element: str, progress: Progress) -> Iterator[tuple[Plane, Plane]]:

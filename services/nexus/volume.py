@@ -1,6 +1,7 @@
 """Volumes as NXdata, with an NXprocess that says how they came about; one entry for each element."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,29 +24,57 @@ _TOLD = (
 """Of the metadata, as fields of their own."""
 
 
-def write_volume(
-    file: Any, element: str, volume: NDArray[np.float32], units: str, sample: str, metadata: Mapping[str, Any]
-) -> None:
+@dataclass(frozen=True)
+class Described:
+    """What holds for the volumes of one reconstruction.
+
+    Attributes:
+        sample: its name.
+        shape: (z, y, x) of a volume.
+        units: of its values.
+        metadata: of the reconstruction, with ``voxel_size_nm``.
+    """
+
+    sample: str
+    shape: tuple[int, int, int]
+    units: str
+    metadata: Mapping[str, Any]
+
+
+def write_volume(file: Any, element: str, described: Described, slabs: Iterable[NDArray[np.float32]]) -> None:
     """Write one element's entry; positions are counted from the rotation axis, in the middle of the volume.
 
     Args:
         file: see `services.nexus.file.nexus_file`.
         element: names the entry.
-        volume: (z, y, x).
-        units: of the volume.
-        sample: its name.
-        metadata: of the reconstruction, with ``voxel_size_nm``.
+        described: what holds for all elements.
+        slabs: (some z, y, x) each, one after the other along z; none is kept.
+
+    Raises:
+        ValueError: the slabs are not as deep as the volume.
     """
-    entry = new_entry(file, element, f"{sample}: {element}, reconstructed")
-    new_group(entry, "sample", "NXsample")["name"] = sample
+    metadata, units = described.metadata, described.units
+    entry = new_entry(file, element, f"{described.sample}: {element}, reconstructed")
+    new_group(entry, "sample", "NXsample")["name"] = described.sample
     plot = new_group(entry, "data", "NXdata")
     entry.attrs["default"] = "data"
-    plot.create_dataset("data", data=volume)
+    _write_slabs(plot.create_dataset("data", described.shape, np.float32), slabs)
     plot["data"].attrs["units"] = units
     plot["data"].attrs["long_name"] = f"{element} [{units}]"
-    for name, n in zip(_AXES, volume.shape, strict=True):
+    for name, n in zip(_AXES, described.shape, strict=True):
         write_field(plot, name, (np.arange(n) + 0.5 - n / 2) * metadata["voxel_size_nm"], "nm")
     plot.attrs["signal"] = "data"
     plot.attrs["axes"] = list(_AXES)
     told = {name: metadata.get(name) for name in _TOLD} | dict(metadata.get("parameters", {}))
     write_process(entry, "reconstruction", metadata, told)
+
+
+def _write_slabs(dataset: Any, slabs: Iterable[NDArray[np.float32]]) -> None:
+    depth, first = dataset.shape[0], 0
+    for slab in slabs:
+        if first + len(slab) > depth:
+            raise ValueError(f"slabs reach slice {first + len(slab)} of a volume of {depth}: pass all of it once")
+        dataset[first : first + len(slab)] = slab
+        first += len(slab)
+    if first != depth:
+        raise ValueError(f"slabs end at slice {first} of a volume of {depth}: pass all of it once")

@@ -9,6 +9,7 @@ from services.reconstruction.parameters import checked_parameters, parameter_mod
 OPTIONS = {
     "n_iterations": "--iterations",
     "n_subsets": "--subsets",
+    "order": "--order",
     "beta": "--beta",
     "delta": "--delta",
     "tolerance": "--tolerance",

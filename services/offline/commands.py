@@ -1,5 +1,7 @@
 """The commands `reconstruct` and `resolution`: what they take, and which of it belongs together."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +17,7 @@ from services.terminal import (
     wrong_input_in_one_line,
 )
 
+_FOUND: tuple[Literal["auto", "refine"], ...] = ("auto", "refine")
 _FILE_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf", ".nxs"})
 
 
@@ -35,6 +38,13 @@ def reconstruct(
     iterations: Annotated[int | None, typer.Option(help="Passes over all angles.")] = None,
     subsets: Annotated[
         int | None, typer.Option(help="Into which the angles are divided. Default: 10 angles each.")
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the angles in subsets: interleaved, every n-th one (default); sequential, runs as they stand in "
+            "the file, as TomoPy does by default."
+        ),
     ] = None,
     beta: Annotated[
         float | None, typer.Option(help="Strength of the penalty, as TomoPy's reg_par[0]. Default: from the data.")
@@ -82,59 +92,21 @@ def reconstruct(
     ] = False,
 ) -> None:
     """Reconstruct volumes: from a file, here and now; or from a series in Tiled, by the reconstruction service."""
-    is_file = Path(source_of_projections).suffix.lower() in _FILE_SUFFIXES or Path(source_of_projections).is_file()
-    given = {
-        "n_iterations": iterations,
-        "n_subsets": subsets,
-        "beta": beta,
-        "delta": delta,
-        "tolerance": tolerance,
-        "window": window,
-        "cutoff": cutoff,
-        "engine": None if engine == "auto" else engine,
-    }
-    parameters = {name: value for name, value in given.items() if value is not None}
-    centre: str | float = center if center in ("auto", "refine") else _pixels(center)
-    is_aligned = align or align_on is not None
+    settings = {"n_iterations": iterations, "n_subsets": subsets, "order": order, "beta": beta, "delta": delta}
+    settings |= {"tolerance": tolerance, "window": window, "cutoff": cutoff, "engine": _unless_auto(engine)}
+    asked = _Asked(algorithm, _given(settings), _centre(center), tuple(element or ()), align, align_on)
     of_files = {"--out": out, "--png": png, "--pixel-nm": pixel_nm, "--half": half}
     of_files |= {"--overwrite": overwrite, "--force": force}
-    of_series = {
-        "--folder": folder,
-        "--source": source,
-        "--reproject-to": reproject_to,
-        "--allow-incomplete": allow_incomplete,
-    }
-    if not is_file:
+    of_series = {"--folder": folder, "--source": source, "--reproject-to": reproject_to}
+    of_series |= {"--allow-incomplete": allow_incomplete}
+    path = Path(source_of_projections)
+    if path.suffix.lower() in _FILE_SUFFIXES or path.is_file():
+        _refuse(of_series, f"{path} is a file")
+        _reconstruct_file(path, asked, out, png, pixel_nm, half, overwrite, force)
+    else:
         _refuse(of_files, f"{source_of_projections} is taken for a series, as there is no such file")
-        asked = {"source": source, "elements": element, "algorithm": algorithm, "parameters": parameters}
-        asked |= {"align": "jitter" if is_aligned else None, "align_on": align_on}
-        asked |= {"angles": {"reproject_to": reproject_to} if reproject_to is not None else None}
-        request = {"series": source_of_projections, "centre": centre, "allow_incomplete": allow_incomplete}
-        _ask_service(context, folder, request | {name: value for name, value in asked.items() if value})
-        return
-    _refuse(of_series, f"{source_of_projections} is a file")
-    if out is None:
-        raise typer.BadParameter("reconstructing a file needs --out OUT.h5 for the volumes")
-    from services.offline.reconstructing import Request, reconstruct_file
-
-    configure_logging("WARNING")
-    with wrong_input_in_one_line(), ended_by_signals(130):
-        wanted = Request(
-            Path(source_of_projections),
-            out,
-            algorithm or "ospml_hybrid",
-            parameters,
-            "auto" if isinstance(centre, str) else centre,
-            tuple(element or ()),
-            pixel_nm,
-            is_aligned,
-            align_on,
-            half,
-            png,
-            overwrite,
-            force,
-        )
-        reconstruct_file(wanted, console, error_console)
+        request = {"series": source_of_projections, "source": source, "allow_incomplete": allow_incomplete}
+        _ask_service(context, folder, request | _of_service(asked, reproject_to))
 
 
 def resolution(
@@ -176,15 +148,89 @@ def resolution(
         compare_files(wanted, console, error_console)
 
 
-def _ask_service(context: typer.Context, folder: Path | None, request: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class _Asked:
+    """What files and series are asked for alike."""
+
+    algorithm: str | None
+    parameters: Mapping[str, Any]
+    centre: Literal["auto", "refine"] | float
+    elements: tuple[str, ...]
+    align: bool
+    align_on: str | None
+
+    @property
+    def is_aligned(self) -> bool:
+        """``--align-on`` alone says so too."""
+        return self.align or self.align_on is not None
+
+
+def _reconstruct_file(
+    path: Path,
+    asked: _Asked,
+    out: Path | None,
+    png: Path | None,
+    pixel_nm: float | None,
+    half: Literal["even", "odd"] | None,
+    overwrite: bool,
+    force: bool,
+) -> None:
+    """Here and now; the axis is always refined where it is not given."""
+    if out is None:
+        raise typer.BadParameter("reconstructing a file needs --out OUT.h5 for the volumes")
+    from services.offline.reconstructing import Request, reconstruct_file
+
+    configure_logging("WARNING")
+    with wrong_input_in_one_line(), ended_by_signals(130):
+        wanted = Request(
+            projections=path,
+            out=out,
+            algorithm=asked.algorithm or "ospml_hybrid",
+            parameters=asked.parameters,
+            centre="auto" if isinstance(asked.centre, str) else asked.centre,
+            elements=asked.elements,
+            pixel_nm=pixel_nm,
+            aligned=asked.is_aligned,
+            align_on=asked.align_on,
+            half=half,
+            png=png,
+            overwrite=overwrite,
+            even_if_too_large=force,
+        )
+        reconstruct_file(wanted, console, error_console)
+
+
+def _of_service(asked: _Asked, reproject_to: int | None) -> dict[str, Any]:
+    """As `services.reconstruction.schemas` names it; what is not said is left to the service."""
+    said = {
+        "elements": list(asked.elements) or None,
+        "algorithm": asked.algorithm,
+        "parameters": asked.parameters or None,
+        "align": "jitter" if asked.is_aligned else None,
+        "align_on": asked.align_on,
+        "angles": {"reproject_to": reproject_to} if reproject_to is not None else None,
+    }
+    return {"centre": asked.centre, **_given(said)}
+
+
+def _ask_service(context: typer.Context, folder: Path | None, request: Mapping[str, Any]) -> None:
     """Follow the job to its end."""
     from services.stack.jobs import follow_job, submit_job
 
     settings = stack_settings(context, folder)
-    job = follow_job(settings, submit_job(settings, request)["id"], console)
+    job = follow_job(settings, submit_job(settings, _given(request))["id"], console)
     if job["state"] != "succeeded":
         raise typer.BadParameter(f"job {job['id']} {job['state']}: {job.get('error') or job.get('message')}")
     console.print(f"volume at [bold]{job['result']['path']}[/] in Tiled")
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _unless_auto(engine: str) -> str | None:
+    """Every algorithm can do auto, also those that take no engine."""
+    return None if engine == "auto" else engine
 
 
 def _refuse(options: dict[str, Any], reason: str) -> None:
@@ -193,7 +239,10 @@ def _refuse(options: dict[str, Any], reason: str) -> None:
         raise typer.BadParameter(f"{reason}: leave out {', '.join(given)}")
 
 
-def _pixels(text: str) -> float:
+def _centre(text: str) -> Literal["auto", "refine"] | float:
+    for word in _FOUND:
+        if text == word:
+            return word
     try:
         return float(text)
     except ValueError as error:

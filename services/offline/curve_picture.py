@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -36,7 +37,7 @@ class Curve:
 
 def draw_curves(curves: Sequence[Curve], path: Path) -> None:
     """Write a PNG, a panel for each curve, up to the Nyquist frequency."""
-    figure = Figure(figsize=(7.0, 4.2 * len(curves)), layout="constrained")
+    figure = Figure(figsize=(7.0, 4.6 * len(curves)), layout=ConstrainedLayoutEngine(h_pad=0.12))
     FigureCanvasAgg(figure)
     for curve, axis in zip(curves, figure.subplots(len(curves), 1, squeeze=False)[:, 0], strict=True):
         axis.axhline(0.0, color="lightgrey", linewidth=0.8)
@@ -51,5 +52,5 @@ def draw_curves(curves: Sequence[Curve], path: Path) -> None:
         axis.set_ylabel("Fourier correlation")
         axis.set_xlim(0, curve.frequency_per_nm[-1])
         axis.set_ylim(min(-0.1, float(curve.values.min()) - 0.05), 1.05)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False)
     figure.savefig(path, dpi=120, format="png")

@@ -17,7 +17,7 @@ export class JobRow {
     this.bar = bar(0, "Progress");
     this.doing = make("p", { class: "facts" });
     this.stop = make("button", { class: "quiet", type: "button", onclick: () => this.#cancel(job) }, "Stop");
-    this.links = make("span");
+    this.links = make("span", { class: "row" });
     this.slices = make("div", { class: "slices" });
     this.wrong = make("p", { class: "wrong", role: "alert" });
     const { source, algorithm } = job.request;
@@ -113,7 +113,7 @@ async function resolution(job, element) {
   return more;
 }
 
-const period = (words) => words.split(",")[0];
+const period = (words) => words.split(",")[0].replace("<=", "≤");
 
 function summary({ result }) {
   const [z, y, x] = result.shape;

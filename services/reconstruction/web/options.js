@@ -2,6 +2,18 @@
 
 import { make } from "./dom.js";
 
+/** Of parameters whose names say little; others are shown by their own. */
+const LABELS = {
+  n_iterations: "Iterations",
+  n_subsets: "Subsets",
+  order: "Angles of a subset",
+  beta: "Penalty (beta)",
+  delta: "Edges beyond (delta)",
+  tolerance: "Stop at a change of",
+  cutoff: "Cutoff, of Nyquist",
+};
+const labelOf = (name) => LABELS[name] ?? `${name[0].toUpperCase()}${name.slice(1).replaceAll("_", " ")}`;
+
 let serial = 0;
 
 function field(label, input) {
@@ -56,9 +68,9 @@ export class Options {
       make("details", {}, make("summary", {}, "Options"),
         make("div", { class: "options" },
           make("fieldset", {}, make("legend", {}, "Elements"), ...boxes),
-          field("Maps", this.source), field("Algorithm", this.algorithm), field("Rotation axis: auto, refine, px", this.centre),
+          field("Maps", this.source), field("Algorithm", this.algorithm), field("Axis: auto, refine, px", this.centre),
           field("Alignment", this.align), field("Re-project to angles", this.angles),
-          make("label", { class: "check" }, this.fsc, "resolution from halves (takes as long again)"),
+          make("label", { class: "check" }, this.fsc, "Resolution from halves (as long again)"),
           this.parameters)),
       make("div", { class: "row" }, this.button, this.incompleteField));
     this.#showParameters();
@@ -82,7 +94,7 @@ export class Options {
 
   #showParameters() {
     this.inputs = this.#schemas().map(([name, schema]) => [name, schema, parameterInput(schema)]);
-    this.parameters.replaceChildren(...this.inputs.map(([name, , input]) => field(name.replaceAll("_", " "), input)));
+    this.parameters.replaceChildren(...this.inputs.map(([name, , input]) => field(labelOf(name), input)));
   }
 
   #submit(event, series, ask) {

@@ -105,6 +105,14 @@ def test_an_even_background_does_not_pull_it_to_the_middle(make_scan, background
     assert found.value_px == pytest.approx(31.7, abs=0.05)
 
 
+def test_the_specimens_own_tail_at_a_border_is_no_background() -> None:
+    angles = np.deg2rad(EVEN)[:, None]
+    u = np.arange(48) + 0.5
+    balls = [np.exp(-np.square(u - 24.0 - x * np.cos(angles) - z * np.sin(angles)) / 50) for x, z in ((7, -5), (-6, 9))]
+    both = np.stack(balls)[:, :, None].astype(np.float32)
+    assert find_centre_px(both, EVEN).value_px == pytest.approx(24.0, abs=0.02)
+
+
 @pytest.mark.parametrize("centre_px", [30.3, 27.7])
 @pytest.mark.parametrize("peak_counts", [300, 30])
 def test_the_refined_axis_is_right_to_a_tenth(make_scan, centre_px: float, peak_counts: float) -> None:
@@ -143,6 +151,24 @@ def test_a_specimen_wider_than_the_view_gets_the_double_wedge(too_wide: np.ndarr
     assert found.truncated
     assert found.method == "double wedge of the sinogram"
     assert "not wholly in view" in found.reason
+
+
+def test_the_double_wedge_knows_how_far_off_it_may_be(too_wide: np.ndarray) -> None:
+    angles_deg = np.arange(91) * 180 / 91
+    off = [
+        (found.value_px - 15.3) / found.sigma_px
+        for counts in (30, 100, 300)
+        for seed in range(40, 50)
+        for found in [find_centre_px(counted(too_wide, counts, seed), angles_deg)]
+    ]
+    assert np.mean(np.abs(off) < 2) >= 0.9
+    assert np.sqrt(np.mean(np.square(off))) > 0.25
+
+
+def test_the_double_wedge_of_one_row_says_that_it_does_not_know(too_wide: np.ndarray) -> None:
+    found = find_centre_px(counted(too_wide, 300)[:, 20:21], np.arange(91) * 180 / 91)
+    assert found.truncated
+    assert found.sigma_px >= 0.5
 
 
 def test_the_double_wedge_is_not_refined(too_wide: np.ndarray) -> None:

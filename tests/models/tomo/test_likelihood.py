@@ -182,6 +182,23 @@ def test_subsets_are_interleaved_by_direction_whatever_the_order_of_measurement(
     assert [subset.tolist() for subset in subsets] == [[0, 2, 4], [1, 3]]
     given = LikelihoodSettings("osem", 1, 2, order=(4, 3, 2, 1, 0)).subsets(angles_deg)
     assert [subset.tolist() for subset in given] == [[4, 3, 2], [1, 0]]
+    as_they_came = LikelihoodSettings("osem", 1, 2, order="sequential").subsets(angles_deg)
+    assert [subset.tolist() for subset in as_they_came] == [[0, 1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("angles_deg", [np.arange(7) * -50.0, np.arange(7) * 50.0 - 90, np.array([0, 0, 30, 30, 60.0])])
+def test_subsets_of_a_stage_that_turns_one_way_are_interleaved_as_it_turned(angles_deg: np.ndarray) -> None:
+    subsets = LikelihoodSettings("osem", 1, 2).subsets(angles_deg)
+    assert [subset.tolist() for subset in subsets] == [
+        list(range(0, len(angles_deg), 2)),
+        list(range(1, len(angles_deg), 2)),
+    ]
+
+
+def test_subsets_of_several_turns_are_interleaved_by_direction() -> None:
+    directions = np.arange(36) * 20.0  # every ninth is the first one again, or what stands opposite
+    subsets = LikelihoodSettings("osem", 1, 9).subsets(directions)
+    assert all(len(set(directions[subset] % 180)) > 1 for subset in subsets)
 
 
 def test_a_slice_of_one_pixel_has_no_neighbours() -> None:
@@ -198,6 +215,7 @@ def test_a_slice_of_one_pixel_has_no_neighbours() -> None:
     ("arguments", "message"),
     [
         ({"method": "art"}, "choose one of ospml_hybrid"),
+        ({"order": "random"}, "choose one of interleaved, sequential, or indices"),
         ({"n_iterations": 0}, "each is at least 1"),
         ({"n_subsets": 0}, "each is at least 1"),
         ({"method": "mlem", "n_subsets": 2}, "takes all angles at once"),

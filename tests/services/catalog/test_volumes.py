@@ -7,6 +7,7 @@ from tiled.structures.core import Spec
 
 from services.catalog.client import Catalog
 from services.catalog.records import NotFoundError
+from services.catalog.volume_slabs import stored_volume
 from services.catalog.volumes import (
     delete_unfinished_volume,
     list_volumes,
@@ -33,6 +34,18 @@ def volumes() -> dict[str, NDArray[np.float32]]:
     """Two elements on one grid whose sides differ."""
     rng = np.random.default_rng(1)
     return {element: rng.normal(size=(5, 3, 4)).astype(np.float32) for element in ("Zn", "Mn")}
+
+
+def test_a_volume_reads_slab_by_slab(catalog: Catalog, series: str, volumes: dict[str, NDArray[np.float32]]) -> None:
+    record = write_volumes(catalog, series, "job-1", volumes, METADATA)
+    stored = stored_volume(catalog, record, "Mn")
+    assert stored.shape == volumes["Mn"].shape
+    two_slices = 2 * volumes["Mn"][0].nbytes
+    slabs = list(stored.slabs(two_slices))
+    assert [len(slab) for slab in slabs] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(slabs), volumes["Mn"])
+    with pytest.raises(NotFoundError, match="has no element Au"):
+        stored_volume(catalog, record, "Au")
 
 
 class PowerCutError(Exception):

@@ -11,7 +11,7 @@ import pytest
 
 from services.nexus.file import nexus_file
 from services.nexus.tomo import TomoSeries, write_tomo
-from services.nexus.volume import write_volume
+from services.nexus.volume import Described, write_volume
 from services.offline.projection_files import find_projections
 
 ANGLES_DEG = (-60.0, 0.0, 60.0)
@@ -27,6 +27,9 @@ METADATA = {
     "voxel_size_nm": 30.0,
 }
 SERIES = TomoSeries("a series", "cathode", ANGLES_DEG, SHAPE, 30.0, "ug/cm^2", 10.0, METADATA)
+
+VALUES = np.arange(100, dtype=np.float32).reshape(5, 4, 5)
+VOLUME = Described("cathode", VALUES.shape, "g/cm^3", METADATA)
 
 _NX_INT_ONLY = 1
 """Warnings for an NXtomo entry of ours: that detector/data is no NX_INT, for areal densities are no integers."""
@@ -49,9 +52,8 @@ def tomo(tmp_path: Path) -> Path:
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
     path = tmp_path / "volume.nxs"
-    values = np.arange(100, dtype=np.float32).reshape(5, 4, 5)
     with nexus_file(path) as file:
-        write_volume(file, "Zn", values, "g/cm^3", "cathode", METADATA)
+        write_volume(file, "Zn", VOLUME, iter((VALUES[:2], VALUES[2:4], VALUES[4:])))
     return path
 
 
@@ -110,7 +112,7 @@ def test_the_offline_reconstruction_reads_our_entries_back(tomo: Path) -> None:
 
 def test_a_volume_stands_about_its_axis_and_tells_how_it_was_made(volume: Path) -> None:
     plot = _plotted(volume)
-    assert plot["data"].shape == (5, 4, 5)
+    np.testing.assert_array_equal(plot["data"][()], VALUES)
     assert plot["data"].attrs["units"] == "g/cm^3"
     assert list(plot.attrs["axes"]) == ["z", "y", "x"]
     assert plot["x"][()].tolist() == [-60, -30, 0, 30, 60]
@@ -120,6 +122,12 @@ def test_a_volume_stands_about_its_axis_and_tells_how_it_was_made(volume: Path) 
     assert process["parameters/beta"][()] == 0.1
     assert process["parameters/model"][()] == b"lmmse"
     assert json.loads(process["metadata/data"][()])["enhancer"]["digest"] == "0badcafe"
+
+
+@pytest.mark.parametrize("slabs", [(VALUES[:2],), (VALUES, VALUES[:1])])
+def test_slabs_that_are_not_the_volume_are_refused(tmp_path: Path, slabs: tuple[Any, ...]) -> None:
+    with nexus_file(tmp_path / "volume.nxs") as file, pytest.raises(ValueError, match="of a volume of 5: pass all"):
+        write_volume(file, "Zn", VOLUME, slabs)
 
 
 def test_the_standard_s_validator_finds_no_fault(tomo: Path, volume: Path) -> None:

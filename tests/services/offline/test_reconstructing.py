@@ -264,6 +264,8 @@ def test_bad_input_costs_one_clear_line(
     [
         (("--algorithm", "magic"), "choose one of fbp, ospml_hybrid"),
         (("--engine", "steam"), "'numba'"),
+        (("--order", "random"), "'interleaved' or 'sequential'"),
+        (("--algorithm", "sirt", "--order", "sequential"), "sirt takes no --order"),
         (("--algorithm", "fbp", "--iterations", 3), "fbp takes no --iterations: its options are --window, --cutoff"),
         (("--algorithm", "osem", "--beta", 1), "osem takes no --beta"),
         (("--beta", -1), "greater than or equal to 0"),

@@ -19,6 +19,7 @@ def test_what_is_left_open_is_null_and_may_be_given() -> None:
     assert checked_parameters("ospml_hybrid", {"beta": 0.5}) == {
         "n_iterations": 20,
         "n_subsets": None,
+        "order": "interleaved",
         "beta": 0.5,
         "delta": None,
         "tolerance": 0.0,
