@@ -22,6 +22,7 @@ from models.run_schema import PROJECTION_SPEC, ProjectionStart, XrfDetector
 from models.scan import FlyScan
 from models.tomo.algorithms import ALGORITHMS, Account, nobody_asks
 from models.tomo.interruption import Cancelled, Progress, keep_quiet, never_cancelled, step_done
+from models.tomo.level import Whole
 from services.catalog.angle_records import AngleRecord, record_key
 from services.catalog.client import Catalog, connect, create_container
 from services.catalog.series_layout import ensure_series
@@ -232,12 +233,13 @@ class Patient:
         progress: Progress = keep_quiet,
         cancelled: Cancelled = never_cancelled,
         account: Account = nobody_asks,
+        whole: Whole | None = None,
     ) -> NDArray[np.float32]:
-        """`seconds` for each element."""
+        """`seconds` for each slab."""
         for step in range(round(seconds / 0.02)):
             time.sleep(0.02)
             step_done(0.02 * step / seconds, progress, cancelled)
-        return ALGORITHMS["fbp"].reconstruct(*data, account=account)
+        return ALGORITHMS["fbp"].reconstruct(*data, account=account, whole=whole)
 
 
 @pytest.fixture
