@@ -5,36 +5,35 @@ no key is in a task, where logs and the dashboard would show it. A task of a wor
 """
 
 import logging
-import platform
+import pickle
+import queue
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, Future, KilledWorker, wait
+from distributed import Client, Future, KilledWorker
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 
 from models.tomo.interruption import Cancelled, ReconstructionCancelledError
 from services.catalog.client import Catalog
-from services.catalog.provenance import software_versions
 from services.catalog.records import CatalogError
 from services.catalog.volume_writing import VolumePlace, stop_writing
 from services.errors import SubprobeError
 from services.offline.memory import in_words
+from services.reconstruction.cluster_entry import run_pickled, software
 from services.reconstruction.compute import Done, Task, Told
-from services.reconstruction.worker_task import run_task
 
-_CONNECT_S = 10.0
+_CONNECT_S = 5.0
 _POLL_S = 0.25
 _LOOK_S = 2.0
 _LOST_S = 60.0
 """Without any worker, or without the scheduler, for so long: nobody restarts it."""
 _STOP_S = 15.0
 """For tasks under way to see that they are not wanted: they look every second."""
-_MUST_AGREE = ("python", "subprobe", "numpy", "numba", "torch")
 _log = logging.getLogger(__name__)
 
 
@@ -66,35 +65,57 @@ class DaskCluster:
             ClusterError: scheduler or workers are gone, or a task killed too many of them.
         """
         pending = {self._submit(index, task): index for index, task in enumerate(tasks)}
-        watch = _Watch(self.client)
+        finished, watch = _Finished(pending), _Watch(self.client)
         try:
             while pending:
                 if self.cancelled():
                     raise ReconstructionCancelledError("stopped, as asked")
                 watch.look()
-                for future in _finished(list(pending)):
+                for future in finished.within(_POLL_S):
                     index = pending.pop(future)
                     take(index, _result(future, tasks[index].doing))
                     future.release()
                     told(1 - len(pending) / len(tasks), tasks[index].doing)
         except BaseException:
-            self._stop(list(pending))
+            self._stop(pending, finished)
             raise
 
     def _submit(self, index: int, task: Task[Any]) -> Future:
         name = f"{task.doing.replace(' ', '-')}-{self.place.job_id[:8]}-{index}-{uuid4().hex}"
         # Earlier ones first: the slabs of one element before those of the next.
-        return self.client.submit(run_task, self.place, task, key=name, pure=False, priority=-index)
+        return self.client.submit(run_pickled, pickle.dumps((self.place, task)), key=name, pure=False, priority=-index)
 
-    def _stop(self, pending: list[Future]) -> None:
+    def _stop(self, pending: dict[Future, int], finished: "_Finished") -> None:
         """Let tasks under way see that they are not wanted, and forget those that have not begun."""
         with suppress(CatalogError):
             stop_writing(self.catalog, self.place)
-        with suppress(TimeoutError, OSError):
-            if pending and self.client.status == "running":
-                wait(pending, timeout=_STOP_S)
-        with suppress(TimeoutError, OSError, FutureCancelledError):
-            self.client.cancel(pending, force=True)
+        give_up = time.monotonic() + _STOP_S
+        while pending and self.client.status == "running" and time.monotonic() < give_up:
+            for future in finished.within(_POLL_S):
+                pending.pop(future, None)
+        with suppress(OSError, TimeoutError, CommClosedError):
+            self.client.cancel(list(pending), force=True)
+
+
+class _Finished:
+    """Futures as they are finished, well or not.
+
+    Dask's own ``wait`` finds its client by a setting of the whole process, and so would what reads from Tiled.
+    """
+
+    def __init__(self, futures: Iterable[Future]) -> None:
+        self._queue: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        for future in futures:
+            future.add_done_callback(self._queue.put)
+
+    def within(self, timeout_s: float) -> list[Future]:
+        """All that there are, after a while where there are none."""
+        found = []
+        with suppress(queue.Empty):
+            found.append(self._queue.get(timeout=timeout_s))
+            while True:
+                found.append(self._queue.get_nowait())
+        return found
 
 
 @contextmanager
@@ -154,13 +175,6 @@ class _Watch:
             raise ClusterError(f"there is no Dask {what} any more: start it again, and ask for the volume once more")
 
 
-def _finished(pending: list[Future]) -> list[Future]:
-    try:
-        return list(wait(pending, timeout=_POLL_S, return_when="FIRST_COMPLETED").done)
-    except TimeoutError:
-        return []
-
-
 def _result(future: Future, doing: str) -> Any:
     try:
         return future.result()
@@ -177,30 +191,26 @@ def _workers(client: Client) -> Mapping[str, Mapping[str, Any]]:
     return workers
 
 
-def worker_software() -> dict[str, str]:
-    """What must be the same wherever slabs are made."""
-    versions = software_versions() | {"python": platform.python_version()}
-    return {name: versions[name] for name in _MUST_AGREE}
-
-
 def _check_software(client: Client, address: str) -> None:
-    start = f"start workers in the virtual environment of this service, `dask worker {address}`"
+    start = f"start it in the virtual environment of this service, `dask scheduler` and `dask worker {address}`"
     try:
         client.wait_for_workers(1, timeout=_CONNECT_S)
     except TimeoutError:
         raise ClusterError(f"the Dask scheduler at {address} has no workers: {start}") from None
     try:
-        found: Mapping[str, Any] = client.run(worker_software, on_error="return")
+        found = {"scheduler": client.run_on_scheduler(software), **client.run(software, on_error="return")}
     except Exception as error:  # whatever an environment of others comes up with
-        raise ClusterError(f"a Dask worker cannot run subprobe ({type(error).__name__}: {error}): {start}") from error
-    ours = worker_software()
-    for worker, theirs in found.items():
+        raise ClusterError(
+            f"the Dask cluster cannot run subprobe ({type(error).__name__}: {error}): {start}"
+        ) from error
+    ours = software()
+    for name, theirs in found.items():
         if isinstance(theirs, BaseException):
-            raise ClusterError(f"the Dask worker {worker} cannot run subprobe ({theirs}): {start}")
+            raise ClusterError(f"the Dask worker {name} cannot run subprobe ({theirs}): {start}")
         if wrong := [
-            f"{name} {theirs[name]} where {ours[name]} is needed" for name in ours if theirs[name] != ours[name]
+            f"{what} {theirs[what]} where {ours[what]} is needed" for what in ours if theirs[what] != ours[what]
         ]:
-            raise ClusterError(f"the Dask worker {worker} has {', '.join(wrong)}: {start}")
+            raise ClusterError(f"{name} of the Dask cluster has {', '.join(wrong)}: {start}")
 
 
 def _check_memory(workers: Mapping[str, Mapping[str, Any]], slab_bytes: int) -> None:

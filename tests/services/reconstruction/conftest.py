@@ -95,8 +95,27 @@ def incomplete_series_key(tiled_catalog: Catalog) -> str:
     return write_series(tiled_catalog, "unfinished", 4, ("Zn",), missing=(2,))
 
 
+@pytest.fixture(scope="session")
+def tall_series_key(tiled_catalog: Catalog) -> str:
+    """One whose fine maps are several slabs."""
+    return write_series(tiled_catalog, "pillar", N_ANGLES, ("Zn", "Mn"), shape=(80, 16))
+
+
+@pytest.fixture(scope="session")
+def torn_series_key(tiled_catalog: Catalog) -> str:
+    """One whose enhanced maps somebody has removed."""
+    key = write_series(tiled_catalog, "torn", 4, ("Zn",))
+    tiled_catalog.processed[key, "enhanced", "Zn"].delete(external_only=False)
+    return key
+
+
 def write_series(
-    catalog: Catalog, sample: str, n_angles: int, elements: tuple[str, ...], missing: tuple[int, ...] = ()
+    catalog: Catalog,
+    sample: str,
+    n_angles: int,
+    elements: tuple[str, ...],
+    missing: tuple[int, ...] = (),
+    shape: tuple[int, int] = SHAPE,
 ) -> str:
     """Write a series as the worker would, but each stack at once."""
     angles = tuple(float(angle) for angle in np.arange(n_angles) * 180.0 / n_angles)
@@ -111,7 +130,7 @@ def write_series(
         purpose="coarse",
         energy_kev=10.0,
         elements=elements,
-        scan=FlyScan(SHAPE, step_nm=STEP_NM, dwell_s=0.01),
+        scan=FlyScan(shape, step_nm=STEP_NM, dwell_s=0.01),
         detector=XrfDetector(),
         i0_nominal=1e5,
         angles_deg=angles,
