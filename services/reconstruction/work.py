@@ -111,14 +111,7 @@ def reconstruct(
         if earlier is not None:
             return _result(place, earlier.metadata)
         maps = _read(catalog, series, request, watch, memory.words(means.compute))
-        wanted = Wanted(
-            ALGORITHMS[request.algorithm],
-            parameters,
-            request.centre,
-            request.align_on if request.align == "jitter" else None,
-            request.fsc,
-            _angular(catalog, series, request, list(maps.fitted)),
-        )
+        wanted = _wanted(request, parameters, _angular(catalog, series, request, list(maps.fitted)))
         staged = _between(watch, _READ, _COMPUTED)
         done = reconstruct_elements(maps, wanted, shelf, compute, staged, cancelled)
     watch(_COMPUTED, "writing to Tiled")
@@ -136,6 +129,13 @@ def _computing(where: str, shelf: TiledShelf, memory: JobMemory, cancelled: Canc
         return
     with open_cluster(where, shelf.catalog, shelf.place, memory.slab_bytes, cancelled) as cluster:
         yield cluster
+
+
+def _wanted(
+    request: ReconstructionRequest, parameters: Mapping[str, Any], angular: AngularEnhancement | None
+) -> Wanted:
+    align_on = request.align_on if request.align == "jitter" else None
+    return Wanted(ALGORITHMS[request.algorithm], parameters, request.centre, align_on, request.fsc, angular)
 
 
 def _begin(shelf: TiledShelf, series: SeriesRecord, request: ReconstructionRequest) -> VolumeRecord | None:
