@@ -1,9 +1,10 @@
 """One settings tree: command line over ``SUBPROBE_*`` over YAML over defaults, built once in `services.cli`."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 
@@ -34,6 +35,14 @@ class WorkerSettings(_Room):
     sweep_s: PositiveFloat = Field(10.0, description="How often the catalogue is listed for what the stream missed")
 
 
+def _compute(where: str) -> str:
+    if where != "in-process" and not re.fullmatch(r"tcp://[^\s/:@]+:\d{1,5}", where):
+        raise ValueError(
+            f"compute is {where!r}: pass in-process, or the address of a Dask scheduler as it prints it, tcp://host:port"
+        )
+    return where
+
+
 class ReconstructionSettings(_Room):
     """The reconstruction service."""
 
@@ -41,6 +50,10 @@ class ReconstructionSettings(_Room):
     port: int = Field(8001, ge=0, le=65535, description="Port to listen on")
     database_uri: str = Field("sqlite:///subprobe-jobs.db", description="SQLAlchemy URI of the job table")
     threads: PositiveInt = Field(1, description="CPU threads of one reconstruction")
+    compute: Annotated[str, AfterValidator(_compute)] = Field(
+        "in-process",
+        description="Where slabs are reconstructed: in-process, or a Dask cluster by its scheduler, tcp://host:port",
+    )
     memory_gb: PositiveFloat | None = Field(
         None, description="Jobs that take more are refused; unless set, what the machine has available"
     )

@@ -12,6 +12,7 @@ from models.tomo.engines import EngineName, choose_engine
 from models.tomo.fbp import RampFilter, Window, filtered_back_projection
 from models.tomo.geometry import checked_angles, checked_centre, checked_stack
 from models.tomo.interruption import Cancelled, Progress, keep_quiet, never_cancelled
+from models.tomo.level import Whole, typical_voxel
 from models.tomo.likelihood import History, LikelihoodSettings, Method, Order, Regularisation
 from models.tomo.missing import fill_missing
 from models.tomo.projector import project
@@ -25,8 +26,8 @@ _ANGLES_PER_SUBSET = 10
 """By default. Fewer converge faster and end in a wider cycle."""
 _STRENGTH = {"ospml_hybrid": 10.0, "ospml_quad": 2.0}
 _EDGE = 0.1
-"""beta * subsets * level and delta / level by default, for the level of `typical_voxel`: best on the simulated cathode
-with 100 counts in the brightest point (seeds other than those reported in the README)."""
+"""beta * subsets * level and delta / level by default, for the level of `models.tomo.level.typical_voxel`: best on the
+simulated cathode with 100 counts in the brightest point (seeds other than those reported in the README)."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Algorithm(Protocol):
 
     @property
     def reconstruct(self) -> Callable[..., Stack]:
-        """``reconstruct(projections, angles_deg, centre_px, pixel_size_nm=None, *, progress, cancelled, account, ..)``.
+        """``reconstruct(projections, angles_deg, centre_px, pixel_size_nm=None, *, progress, cancelled, ...)``.
 
         Args:
             projections: (angle, y, u) in ug/cm^2.
@@ -98,6 +99,7 @@ class Algorithm(Protocol):
             pixel_size_nm: of projections and voxels: the volume is in g/cm^3. None: in ug/cm^2 per pixel.
             progress, cancelled: told the fraction done, and asked whether to stop, between batches.
             account: told at the end how it was done.
+            whole: what all rows say, where ``projections`` are some of them; None: they are all.
             ...: every other keyword-only argument is a parameter of the algorithm, with its type, range and default.
 
         Returns:
@@ -120,14 +122,6 @@ def density_factor(pixel_size_nm: float | None) -> np.float32:
     if not pixel_size_nm > 0:
         raise ValueError(f"pixel_size_nm is {pixel_size_nm}: pass a positive length, or None for ug/cm^2 per pixel")
     return np.float32(G_CM3_PER_UG_CM2_NM / pixel_size_nm)
-
-
-def typical_voxel(projections: Stack) -> float:
-    """Of the specimen, in the projections' unit per pixel: the mean line integral, weighted by itself, over half the
-    width of the detector. 1 for empty projections, where nothing depends on it."""
-    positive = np.where(projections > 0, projections, 0).astype(np.float64)
-    total = float(positive.sum())
-    return 2 * float(np.square(positive).sum()) / total / projections.shape[-1] if total else 1.0
 
 
 @dataclass(frozen=True)
@@ -158,6 +152,7 @@ class Fbp:
         progress: Progress = keep_quiet,
         cancelled: Cancelled = never_cancelled,
         account: Account = nobody_asks,
+        whole: Whole | None = None,
     ) -> Stack:
         """See `Algorithm.reconstruct`; ``window`` and ``cutoff`` as in `models.tomo.fbp.RampFilter`."""
         ramp = RampFilter(window, cutoff)
@@ -165,6 +160,11 @@ class Fbp:
         angles = checked_angles(angles_deg, len(stack))
         centre = checked_centre(centre_px, stack.shape[-1])
         factor = density_factor(pixel_size_nm)
+        if whole is not None and not np.isfinite(stack).all():
+            raise ValueError(
+                "some rows with gaps came: gaps are filled from above and below too, so fill all rows at once before "
+                "(models.tomo.missing)"
+            )
         volume = filtered_back_projection(
             fill_missing(stack).values, angles, centre, ramp, self.device, progress, cancelled
         )
@@ -211,6 +211,7 @@ class Ospml(Iterative):
         progress: Progress = keep_quiet,
         cancelled: Cancelled = never_cancelled,
         account: Account = nobody_asks,
+        whole: Whole | None = None,
     ) -> Stack:
         """See `Algorithm.reconstruct`; ``order`` as in `models.tomo.likelihood.LikelihoodSettings`.
 
@@ -219,13 +220,15 @@ class Ospml(Iterative):
         """
         stack = checked_stack(projections, "angle, y, x")
         n_subsets = n_subsets or _subsets_of(len(stack))
-        level = typical_voxel(stack)
+        level = typical_voxel(stack) if whole is None else whole.level
         regularisation = Regularisation(
             _STRENGTH[self.name] / (n_subsets * level) if beta is None else beta,
             _EDGE * level if delta is None else delta,
         )
         settings = LikelihoodSettings(self.name, n_iterations, n_subsets, regularisation, order, tolerance)
-        return _maximised(stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account)
+        return _maximised(
+            stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account, whole
+        )
 
 
 class Osem(Iterative):
@@ -246,12 +249,15 @@ class Osem(Iterative):
         progress: Progress = keep_quiet,
         cancelled: Cancelled = never_cancelled,
         account: Account = nobody_asks,
+        whole: Whole | None = None,
     ) -> Stack:
         """See `Algorithm.reconstruct`."""
         stack = checked_stack(projections, "angle, y, x")
         n_subsets = n_subsets or _subsets_of(len(stack))
         settings = LikelihoodSettings(self.name, n_iterations, n_subsets, None, order, tolerance)
-        return _maximised(stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account)
+        return _maximised(
+            stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account, whole
+        )
 
 
 class AllAngles(Iterative):
@@ -270,11 +276,14 @@ class AllAngles(Iterative):
         progress: Progress = keep_quiet,
         cancelled: Cancelled = never_cancelled,
         account: Account = nobody_asks,
+        whole: Whole | None = None,
     ) -> Stack:
         """See `Algorithm.reconstruct`."""
         stack = checked_stack(projections, "angle, y, x")
         settings = LikelihoodSettings(self.name, n_iterations, tolerance=tolerance)
-        return _maximised(stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account)
+        return _maximised(
+            stack, angles_deg, centre_px, pixel_size_nm, settings, engine, progress, cancelled, account, whole
+        )
 
 
 def _subsets_of(n_angles: int) -> int:
@@ -291,12 +300,13 @@ def _maximised(
     progress: Progress,
     cancelled: Cancelled,
     account: Account,
+    whole: Whole | None,
 ) -> Stack:
     """Run an engine in the data's own unit, then convert."""
     factor, n_detector = density_factor(pixel_size_nm), stack.shape[-1]
     angles = checked_angles(angles_deg, len(stack))
     empty = np.flatnonzero(~np.isfinite(stack).any(axis=(1, 2)))
-    if empty.size:
+    if whole is None and empty.size:
         raise ValueError(f"projection {empty[0]} has no measured pixel: leave this angle out")
     geometry = Geometry(angles, checked_centre(centre_px, n_detector), n_detector, (n_detector, n_detector))
     choice = choose_engine(engine)

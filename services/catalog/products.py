@@ -89,6 +89,18 @@ def read_stack(
     return _read(catalog, key, source, element, indices)
 
 
+def read_part(
+    catalog: Catalog, key: str, source: MapSource, element: str, angles: slice, rows: slice
+) -> NDArray[np.float32]:
+    """Some rows of some angles of what `read_stack` reads, (angle, row, x), in one request.
+
+    Raises:
+        NotFoundError: no such series or element.
+    """
+    with catalog_errors(f"reading {source} {element} of series {key}"):
+        return np.array(_stack(catalog, key, source, element).read((angles, rows, slice(None))), dtype=np.float32)
+
+
 def read_sigma(
     catalog: Catalog, key: str, source: MapSource, element: str, indices: Sequence[int] | None = None
 ) -> NDArray[np.float32]:

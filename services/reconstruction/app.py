@@ -19,6 +19,7 @@ from services.reconstruction.body_limit import BodyLimit
 from services.reconstruction.dependencies import CatalogConnection
 from services.reconstruction.jobs import JobStore
 from services.reconstruction.runner import Runner
+from services.reconstruction.work import Means
 from services.settings import Settings
 
 _WEB = Path(__file__).parent / "web"
@@ -66,7 +67,8 @@ def create_app(settings: Settings, lease_s: float = 15.0) -> FastAPI:
     app.state.doorkeeper = Doorkeeper(str(settings.tiled.uri))
     reconstruction = settings.reconstruction
     limit_bytes = None if reconstruction.memory_gb is None else reconstruction.memory_gb * 1e9
-    app.state.runner = Runner(store, catalog.get, reconstruction.threads, limit_bytes)
+    means = Means(reconstruction.compute, limit_bytes)
+    app.state.runner = Runner(store, catalog.get, reconstruction.threads, means)
     app.state.stopping = threading.Event()
     app.state.tiled_for_people = str(settings.tiled.public_uri or settings.tiled.uri).rstrip("/")
     problems.install(app)

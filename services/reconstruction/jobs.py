@@ -216,9 +216,9 @@ class JobStore:
             job.id, *_held_by(job), **_ended("succeeded", "done"), progress=1.0, result=dict(result), error=None
         )
 
-    def fail(self, job: Job, error: str) -> None:
-        """End a job with what went wrong."""
-        self._change(job.id, *_held_by(job), **_ended("failed", "failed"), error=error)
+    def fail(self, job: Job, error: str) -> bool:
+        """End a job with what went wrong; False where it is not ours any more."""
+        return self._change(job.id, *_held_by(job), **_ended("failed", "failed"), error=error)
 
     def give_back(self, job: Job, message: str, wait_s: float = 0.0) -> None:
         """Queue a running job again through no fault of its own: the attempt is not counted."""

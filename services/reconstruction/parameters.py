@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from models.tomo.algorithms import ALGORITHMS
 
-_NOT_FOR_CALLERS = frozenset({"progress", "cancelled", "account"})
+_NOT_FOR_CALLERS = frozenset({"progress", "cancelled", "account", "whole"})
 
 
 @cache

@@ -51,21 +51,58 @@ class AngularEnhancement:
 
 
 @dataclass(frozen=True, eq=False)
-class Reprojected:
-    """Enhanced re-projections.
+class Reprojections:
+    """Coarse maps at new angles, yet to be enhanced.
 
     Attributes:
-        stacks: (new angle, y, x) of each element on the fine grid.
+        maps: (new angle, y, x) of each element in ug/cm^2.
+        variances: of the same shape: what the enhancer is told.
         angles_deg: (new angle,).
         error_factor: see the function of this name, of each element.
+        enhancer, probe, motion, scale, step_nm: see `AngularEnhancement`.
     """
 
-    stacks: Mapping[str, Stack]
+    maps: Mapping[str, Stack]
+    variances: Mapping[str, Stack]
     angles_deg: Array
     error_factor: Mapping[str, float]
+    enhancer: Enhancer
+    probe: Probe
+    motion: Motion
+    scale: int
+    step_nm: float
+
+    def part(self, indices: Sequence[int]) -> "Reprojections":
+        """Some of the new angles."""
+        chosen = list(indices)
+        return replace(
+            self,
+            maps={element: stack[chosen] for element, stack in self.maps.items()},
+            variances={element: stack[chosen] for element, stack in self.variances.items()},
+            angles_deg=self.angles_deg[chosen],
+        )
+
+    def enhanced(self, progress: Progress = keep_quiet, cancelled: Cancelled = never_cancelled) -> dict[str, Stack]:
+        """(new angle, y, x) of each element on the fine grid.
+
+        Raises:
+            ReconstructionCancelledError: ``cancelled`` said so.
+        """
+        elements, n_angles = tuple(self.maps), len(self.angles_deg)
+        images: dict[str, list[Stack]] = {element: [] for element in elements}
+        for index in range(n_angles):
+            values = np.stack([self.maps[element][index] for element in elements])
+            variance = np.stack([self.variances[element][index] for element in elements])
+            measured, counts = np.isfinite(variance).all(axis=0), _counts(values, variance)
+            maps = ElementMaps(elements, values, variance, measured, self.step_nm, counts)
+            found = self.enhancer.enhance(maps, self.probe, self.motion, self.scale)
+            for element, image in zip(elements, found.values, strict=True):
+                images[element].append(image)
+            step_done((index + 1) / n_angles, progress, cancelled)
+        return {element: np.stack(planes) for element, planes in images.items()}
 
 
-def enhance_reprojections(
+def reproject(
     fitted: Mapping[str, Stack],
     angles_deg: Array,
     centre_px: float,
@@ -73,8 +110,8 @@ def enhance_reprojections(
     *,
     progress: Progress = keep_quiet,
     cancelled: Cancelled = never_cancelled,
-) -> Reprojected:
-    """Reconstruct the fitted maps, project at new angles, enhance each of these projections.
+) -> Reprojections:
+    """Reconstruct the fitted maps and project at new angles, for each of these projections to be enhanced.
 
     The fitted maps are reconstructed by OSEM until their detail is there: what a penalty would smooth or streaks would
     add, the enhancer takes for the specimen. It is told the variance of the nearest measured map: more than the noise
@@ -88,7 +125,7 @@ def enhance_reprojections(
         angles_deg: one per projection.
         centre_px: of the rotation axis in the fitted maps, edge coordinates.
         wanted: see `AngularEnhancement`; its variances are of the same angles.
-        progress, cancelled: by angle.
+        progress, cancelled: by element.
 
     Raises:
         ValueError: fewer angles are wanted than were measured.
@@ -107,9 +144,9 @@ def enhance_reprojections(
         volume = _COARSE.reconstruct(stack, angles_deg, centre_px, cancelled=cancelled, **_COARSE_PARAMETERS)
         again[element] = _COARSE.project(volume, new_angles, centre_px, width)
         told[element] = wanted.variances[element][nearest]
-        step_done(0.2 * (index + 1) / len(fitted), progress, cancelled)
-    enhanced = _enhanced(again, told, wanted, progress, cancelled)
-    return Reprojected(enhanced, new_angles, factors)
+        step_done((index + 1) / len(fitted), progress, cancelled)
+    scan = wanted.enhancer, wanted.probe, wanted.motion, wanted.scale, wanted.step_nm
+    return Reprojections(again, told, new_angles, factors, *scan)
 
 
 def error_factor(stack: Stack, variance: Stack, angles_deg: Array, centre_px: float) -> float:
@@ -149,28 +186,6 @@ def spread_angles(angles_deg: Array, n_angles: int) -> Array:
 def _unwrapped(angles_deg: Array, first_deg: float) -> Array:
     """The angles from the first one on, modulo a half turn."""
     return np.asarray(first_deg + np.mod(angles_deg - first_deg, 180.0), np.float64)
-
-
-def _enhanced(
-    stacks: Mapping[str, Stack],
-    variances: Mapping[str, Stack],
-    wanted: AngularEnhancement,
-    progress: Progress,
-    cancelled: Cancelled,
-) -> dict[str, Stack]:
-    elements = tuple(stacks)
-    images: dict[str, list[Stack]] = {element: [] for element in elements}
-    for index in range(wanted.n_angles):
-        values = np.stack([stacks[element][index] for element in elements])
-        variance = np.stack([variances[element][index] for element in elements])
-        maps = ElementMaps(
-            elements, values, variance, np.isfinite(variance).all(axis=0), wanted.step_nm, _counts(values, variance)
-        )
-        found = wanted.enhancer.enhance(maps, wanted.probe, wanted.motion, wanted.scale)
-        for element, image in zip(elements, found.values, strict=True):
-            images[element].append(image)
-        step_done(0.2 + 0.8 * (index + 1) / wanted.n_angles, progress, cancelled)
-    return {element: np.stack(planes) for element, planes in images.items()}
 
 
 def _counts(values: Stack, variance: Stack) -> Stack:

@@ -15,10 +15,11 @@ import torch
 from models.tomo.interruption import ReconstructionCancelledError
 from services.catalog.client import Catalog
 from services.catalog.records import CatalogError, CatalogUnreachableError
-from services.catalog.volumes import delete_unfinished_volume
+from services.catalog.volume_writing import delete_unfinished_volume
+from services.errors import SubprobeError
 from services.reconstruction.jobs import Job, JobStore
 from services.reconstruction.schemas import ReconstructionRequest
-from services.reconstruction.work import reconstruct
+from services.reconstruction.work import Means, reconstruct
 
 _IDLE_S = 1.0  # jobs of other replicas that died are looked for this often; own new jobs wake the thread at once
 _TELL_EVERY_S = 0.2
@@ -34,17 +35,15 @@ class Runner:
         store: where the jobs are.
         catalog: gives the connection to Tiled, or raises CatalogUnreachableError.
         threads: CPU threads of the numerical work.
-        limit_bytes: jobs that take more memory are refused; None: what the machine has available.
+        means: of each job.
     """
 
-    def __init__(
-        self, store: JobStore, catalog: Callable[[], Catalog], threads: int, limit_bytes: float | None = None
-    ) -> None:
+    def __init__(self, store: JobStore, catalog: Callable[[], Catalog], threads: int, means: Means) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._store = store
         self._catalog = catalog
         self._threads = threads
-        self._limit_bytes = limit_bytes
+        self._means = means
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconstruction", daemon=True)
@@ -88,19 +87,23 @@ class Runner:
             with self._lease(job) as cancelled:
                 request = ReconstructionRequest.model_validate(job.request)
                 report = self._reporter(job, cancelled)
-                result = reconstruct(self._catalog(), job.id, request, report, cancelled, self._limit_bytes)
+                result = reconstruct(self._catalog(), job.id, request, report, cancelled, self._means)
             self._store.succeed(job, result.model_dump(mode="json"))
             _log.info("reconstruction %s: done in %.1f s", job.id, time.monotonic() - started)
         except ReconstructionCancelledError:
             self._stopped(job)
         except CatalogUnreachableError as error:
             self._wait_for_tiled(job, error)
-        except (ValueError, CatalogError) as error:
+        except (ValueError, SubprobeError) as error:
             _log.warning("reconstruction %s failed: %s", job.id, error)
-            self._store.fail(job, str(error))
+            self._failed(job, str(error))
         except Exception as error:
             _log.exception("reconstruction %s failed", job.id)
-            self._store.fail(job, f"a defect ({type(error).__name__}): the service's log tells more of job {job.id}")
+            self._failed(job, f"a defect ({type(error).__name__}): the service's log tells more of job {job.id}")
+
+    def _failed(self, job: Job, error: str) -> None:
+        if self._store.fail(job, error):
+            self._remove_what_is_unfinished(job)
 
     def _stopped(self, job: Job) -> None:
         if self._store.end_cancelled(job):

@@ -2,42 +2,47 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from models.superres.enhancers import make_enhancer
 from models.tomo.algorithms import ALGORITHMS
+from models.tomo.interruption import Cancelled
 from services.catalog.client import Catalog
 from services.catalog.probes import fitting_probe
 from services.catalog.products import find_series, read_lineage, read_sigma, read_stack
 from services.catalog.provenance import software_versions
-from services.catalog.records import NotFoundError, SeriesRecord
-from services.catalog.volumes import ResolutionCurve, volume_path, write_volumes
-from services.offline.memory import in_words
+from services.catalog.records import NotFoundError, SeriesRecord, VolumeRecord
+from services.catalog.volume_writing import VolumePlace, begin_volume, finish_volume
+from services.catalog.volumes import ResolutionCurve, volume_path
+from services.reconstruction.cluster import open_cluster
+from services.reconstruction.compute import IN_PROCESS, Compute, InProcess, Told
 from services.reconstruction.halves import HalvesComparison
-from services.reconstruction.memory import check_fits, job_bytes
+from services.reconstruction.memory import JobMemory, check_fits, job_memory
 from services.reconstruction.parameters import checked_parameters
 from services.reconstruction.recipe import Reconstruction, SeriesMaps, Wanted, reconstruct_elements
 from services.reconstruction.reprojection import AngularEnhancement
 from services.reconstruction.schemas import HalvesResult, ReconstructionRequest, ReconstructionResult
+from services.reconstruction.slabs import slab_rows
+from services.reconstruction.tiled_shelf import TiledShelf
 
 _log = logging.getLogger(__name__)
 
-_READ = 0.1  # share of the progress bar
-_COMPUTED = 0.85
+_READ = 0.05  # share of the progress bar
+_COMPUTED = 0.97
 _LINEAGES = 3
 """Angles that are asked for their supported period: it hardly changes from one to the next."""
-
-Report = Callable[[float, str], None]
 
 
 class _Watch:
     """How long each step took, told by the same words as the progress."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Told) -> None:
         self._report = report
         self._doing, self._since = "", time.monotonic()
         self.times_s: dict[str, float] = {}
@@ -57,15 +62,28 @@ class _Watch:
         self._since = time.monotonic()
 
 
+@dataclass(frozen=True)
+class Means:
+    """What a job may use.
+
+    Attributes:
+        compute: ``in-process``, or the address of a Dask scheduler.
+        limit_bytes: of memory on this machine; None: what it has available.
+    """
+
+    compute: str = IN_PROCESS
+    limit_bytes: float | None = None
+
+
 def reconstruct(
     catalog: Catalog,
     job_id: str,
     request: ReconstructionRequest,
-    progress: Report,
-    cancelled: Callable[[], bool],
-    limit_bytes: float | None = None,
+    progress: Told,
+    cancelled: Cancelled,
+    means: Means,
 ) -> ReconstructionResult:
-    """Do what was asked for and commit it to Tiled.
+    """Do what was asked for and commit it to Tiled; what was done already is told again.
 
     Args:
         catalog: to read from and write to.
@@ -73,62 +91,84 @@ def reconstruct(
         request: what was asked for.
         progress: told a fraction of the whole and what is being done; what it raises stops the job.
         cancelled: True stops.
-        limit_bytes: of memory; None: what the machine has available.
+        means: what it may use.
 
     Raises:
         ReconstructionCancelledError: ``cancelled`` said so.
         ValueError: the data do not allow it, or it does not fit into memory.
         CatalogError: Tiled does not allow it.
+        ClusterError: there is no cluster that could do it.
     """
     series = find_series(catalog, request.series)
     parameters = checked_parameters(request.algorithm, request.parameters)
-    needed = job_bytes(request, series, parameters)
-    _log.info("job %s: takes about %s of memory", job_id, in_words(needed))
-    check_fits(needed, limit_bytes, request.fsc)
-    watch = _Watch(progress)
-    maps = _read(catalog, series, request, watch, needed)
-    wanted = Wanted(
-        ALGORITHMS[request.algorithm],
-        parameters,
-        request.centre,
-        request.align_on if request.align == "jitter" else None,
-        request.fsc,
-        _angular(catalog, series, request, list(maps.stacks)),
-    )
-    done = reconstruct_elements(
-        maps, wanted, lambda fraction, doing: watch(_READ + (_COMPUTED - _READ) * fraction, doing), cancelled
-    )
-    watch.lap()
+    memory = job_memory(request, series, parameters)
+    _log.info("job %s: %s", job_id, memory.words(means.compute))
+    check_fits(memory.here(means.compute), means.limit_bytes, request.fsc)
+    place = VolumePlace(series.key, job_id, uuid4().hex)
+    watch, shelf = _Watch(progress), TiledShelf(catalog, place)
+    with _computing(means.compute, shelf, memory, cancelled) as compute:
+        earlier = _begin(shelf, series, request)
+        if earlier is not None:
+            return _result(place, earlier.metadata)
+        maps = _read(catalog, series, request, watch, memory.words(means.compute))
+        wanted = _wanted(request, parameters, _angular(catalog, series, request, list(maps.fitted)))
+        staged = _between(watch, _READ, _COMPUTED)
+        done = reconstruct_elements(maps, wanted, shelf, compute, staged, cancelled)
+    watch(_COMPUTED, "writing to Tiled")
+    _warn_of_fallbacks(job_id, done)
+    metadata = _metadata(series, request, wanted, done, _supported_period_nm(catalog, series, done))
+    metadata |= _account(memory, means.compute, watch)
+    curves = {element: [_curve(one) for one in halves] for element, halves in done.halves.items()}
+    return _result(place, finish_volume(catalog, place, metadata, done.images, curves).metadata)
+
+
+@contextmanager
+def _computing(where: str, shelf: TiledShelf, memory: JobMemory, cancelled: Cancelled) -> Iterator[Compute]:
+    if where == IN_PROCESS:
+        yield InProcess(shelf, cancelled)
+        return
+    with open_cluster(where, shelf.catalog, shelf.place, memory.slab_bytes, cancelled) as cluster:
+        yield cluster
+
+
+def _wanted(
+    request: ReconstructionRequest, parameters: Mapping[str, Any], angular: AngularEnhancement | None
+) -> Wanted:
+    align_on = request.align_on if request.align == "jitter" else None
+    return Wanted(ALGORITHMS[request.algorithm], parameters, request.centre, align_on, request.fsc, angular)
+
+
+def _begin(shelf: TiledShelf, series: SeriesRecord, request: ReconstructionRequest) -> VolumeRecord | None:
+    scale = series.scale if request.source == "enhanced" else 1
+    rows, width = (side * scale for side in series.shape)
+    elements = request.elements or list(series.elements)
+    return begin_volume(shelf.catalog, shelf.place, elements, (width, rows, width), slab_rows(rows, width))
+
+
+def _between(told: Told, begun: float, over: float) -> Told:
+    def tell(fraction: float, doing: str) -> None:
+        told(begun + (over - begun) * fraction, doing)
+
+    return tell
+
+
+def _warn_of_fallbacks(job_id: str, done: Reconstruction) -> None:
     for element, provenance in done.provenance.items():
         if provenance.fallback:
             _log.warning("job %s, %s: computed by %s, as %s", job_id, element, provenance.engine, provenance.fallback)
-    supported = _supported_period_nm(catalog, series, done)
-    result = _result(series.key, job_id, done, supported, needed)
-    write_volumes(
-        catalog,
-        series.key,
-        job_id,
-        done.volumes,
-        _metadata(series, request, wanted, done, result, watch.times_s),
-        lambda fraction: progress(_COMPUTED + (1 - _COMPUTED) * fraction, "writing to Tiled"),
-        {element: [_curve(one) for one in halves] for element, halves in done.halves.items()},
-    )
-    return result
 
 
 def _read(
-    catalog: Catalog, series: SeriesRecord, request: ReconstructionRequest, watch: _Watch, needed: int
+    catalog: Catalog, series: SeriesRecord, request: ReconstructionRequest, watch: "_Watch", memory: str
 ) -> SeriesMaps:
+    """The fitted maps; others are read where they are needed, and as much as is needed."""
     elements = request.elements or list(series.elements)
-    fitted, stacks = {}, {}
+    fitted = {}
     for index, element in enumerate(elements):
-        watch(_READ * index / len(elements), f"reading {element}; the job takes about {in_words(needed)} of memory")
+        watch(_READ * index / len(elements), f"reading {element}; {memory}")
         fitted[element] = read_stack(catalog, series.key, "fitted", element)
-        # Re-projections come from the fitted maps alone.
-        is_fitted = request.source == "fitted" or request.angles is not None
-        stacks[element] = fitted[element] if is_fitted else read_stack(catalog, series.key, request.source, element)
     scale = series.scale if request.source == "enhanced" else 1
-    return SeriesMaps(request.source, stacks, fitted, series.angles_deg, series.done_angles, series.step_nm, scale)
+    return SeriesMaps(request.source, fitted, series.angles_deg, series.done_angles, series.step_nm, scale)
 
 
 def _angular(
@@ -162,7 +202,7 @@ def _supported_period_nm(catalog: Catalog, series: SeriesRecord, done: Reconstru
             continue
         for element, period in lineage.get("quality", {}).get("supported_period_nm", {}).items():
             told.setdefault(element, []).append(float(period))
-    return {element: float(np.median(periods)) for element, periods in told.items() if element in done.volumes}
+    return {element: float(np.median(periods)) for element, periods in told.items() if element in done.images}
 
 
 def _metadata(
@@ -170,8 +210,7 @@ def _metadata(
     request: ReconstructionRequest,
     wanted: Wanted,
     done: Reconstruction,
-    result: ReconstructionResult,
-    times_s: Mapping[str, float],
+    supported_period_nm: Mapping[str, float],
 ) -> dict[str, Any]:
     made_by = ("probe", "enhancer") if request.source == "enhanced" else ()
     return {
@@ -189,15 +228,28 @@ def _metadata(
         "used_angles": list(done.choice.used),
         "excluded_angles": list(done.choice.excluded),
         "filled_points": done.choice.filled_points,
+        "shape": list(done.shape),
+        "slab_rows": slab_rows(*done.shape[1:]),
         "voxel_size_nm": done.voxel_size_nm,
         "angular_sampling_limit_nm": done.angular_sampling_limit_nm,
-        "quality": result.quality,
-        "resolution": result.model_dump(mode="json")["resolution"],
-        "supported_period_nm": result.supported_period_nm,
+        "quality": {element: asdict(quality) for element, quality in done.quality.items()},
+        "resolution": {
+            element: [_halves_result(one).model_dump(mode="json") for one in halves]
+            for element, halves in done.halves.items()
+        },
+        "supported_period_nm": dict(supported_period_nm),
         "provenance": {element: asdict(provenance) for element, provenance in done.provenance.items()},
-        "memory_bytes": result.memory_bytes,
-        "times_s": dict(times_s),
-        "computed_s": round(sum(times_s.values()), 3),
+    }
+
+
+def _account(memory: JobMemory, compute: str, watch: "_Watch") -> dict[str, Any]:
+    watch.lap()
+    return {
+        "computed_by": IN_PROCESS if compute == IN_PROCESS else "dask",
+        "memory_bytes": memory.here(compute),
+        "slab_memory_bytes": memory.slab_bytes,
+        "times_s": dict(watch.times_s),
+        "computed_s": round(sum(watch.times_s.values()), 3),
         "software": software_versions(),
     }
 
@@ -210,6 +262,7 @@ def _geometry(done: Reconstruction) -> dict[str, Any]:
         "centre_method": axis.method,
         "centre_reason": axis.reason,
         "specimen_truncated": axis.truncated,
+        "largest_shift_px": None if alignment is None else float(np.hypot(alignment.y_px, alignment.u_px).max()),
         "alignment": None
         if alignment is None
         else {
@@ -241,34 +294,16 @@ def _curve(halves: HalvesComparison) -> ResolutionCurve:
         "pixel_size_nm": halves.pixel_size_nm,
         "n_voxels": halves.curve.n_voxels.tolist(),
         "effective_share": halves.found.n_eff_factor,
+        "compared_voxels": [list(corners) for corners in halves.box.corners_px],
     }
     return ResolutionCurve(halves.source, halves.frequency_per_nm, halves.curve.values, halves.thresholds, described)
 
 
-def _result(
-    series_key: str, job_id: str, done: Reconstruction, supported: dict[str, float], needed: int
-) -> ReconstructionResult:
-    shape = next(iter(done.volumes.values())).shape
-    axis, alignment = done.placement.axis, done.placement.alignment
-    shifts = None if alignment is None else float(np.hypot(alignment.y_px, alignment.u_px).max())
-    return ReconstructionResult(
-        path=volume_path(series_key, job_id),
-        elements=list(done.volumes),
-        shape=(shape[0], shape[1], shape[2]),
-        voxel_size_nm=done.voxel_size_nm,
-        centre_px=axis.centre_px,
-        centre_sigma_px=axis.sigma_px,
-        centre_method=axis.method,
-        centre_reason=axis.reason,
-        largest_shift_px=shifts,
-        resolution={element: [_halves_result(one) for one in halves] for element, halves in done.halves.items()},
-        supported_period_nm=supported,
-        memory_bytes=needed,
-        n_angles_used=len(done.choice.used),
-        excluded_angles=list(done.choice.excluded),
-        filled_points=done.choice.filled_points,
-        angular_sampling_limit_nm=done.angular_sampling_limit_nm,
-        quality={element: asdict(quality) for element, quality in done.quality.items()},
+def _result(place: VolumePlace, metadata: Mapping[str, Any]) -> ReconstructionResult:
+    """From what a complete volume says of itself, whoever made it and whenever."""
+    same = {name: metadata[name] for name in ReconstructionResult.model_fields if name in metadata}
+    return ReconstructionResult.model_validate(
+        {**same, "path": volume_path(place.series_key, place.job_id), "n_angles_used": len(metadata["used_angles"])}
     )
 
 

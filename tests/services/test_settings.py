@@ -34,3 +34,14 @@ def test_the_api_key_never_shows() -> None:
     settings = load_settings(None, {"tiled": {"api_key": "very-secret"}})
     assert "very-secret" not in repr(settings)
     assert "very-secret" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize("where", ["in-process", "tcp://scheduler.beamline:8786", "tcp://10.0.0.7:8786"])
+def test_slabs_are_made_here_or_by_a_dask_cluster(where: str) -> None:
+    assert load_settings(None, {"reconstruction": {"compute": where}}).reconstruction.compute == where
+
+
+@pytest.mark.parametrize("where", ["dask", "scheduler:8786", "tcp://scheduler", "http://scheduler:8786"])
+def test_another_place_for_slabs_is_refused_with_what_is_allowed(where: str) -> None:
+    with pytest.raises(ValidationError, match="pass in-process, or the address of a Dask scheduler"):
+        load_settings(None, {"reconstruction": {"compute": where}})

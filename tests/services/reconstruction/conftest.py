@@ -22,6 +22,7 @@ from models.run_schema import PROJECTION_SPEC, ProjectionStart, XrfDetector
 from models.scan import FlyScan
 from models.tomo.algorithms import ALGORITHMS, Account, nobody_asks
 from models.tomo.interruption import Cancelled, Progress, keep_quiet, never_cancelled, step_done
+from models.tomo.level import Whole
 from services.catalog.angle_records import AngleRecord, record_key
 from services.catalog.client import Catalog, connect, create_container
 from services.catalog.series_layout import ensure_series
@@ -94,8 +95,27 @@ def incomplete_series_key(tiled_catalog: Catalog) -> str:
     return write_series(tiled_catalog, "unfinished", 4, ("Zn",), missing=(2,))
 
 
+@pytest.fixture(scope="session")
+def tall_series_key(tiled_catalog: Catalog) -> str:
+    """One whose fine maps are several slabs."""
+    return write_series(tiled_catalog, "pillar", N_ANGLES, ("Zn", "Mn"), shape=(80, 16))
+
+
+@pytest.fixture(scope="session")
+def torn_series_key(tiled_catalog: Catalog) -> str:
+    """One whose enhanced maps somebody has removed."""
+    key = write_series(tiled_catalog, "torn", 4, ("Zn",))
+    tiled_catalog.processed[key, "enhanced", "Zn"].delete(external_only=False)
+    return key
+
+
 def write_series(
-    catalog: Catalog, sample: str, n_angles: int, elements: tuple[str, ...], missing: tuple[int, ...] = ()
+    catalog: Catalog,
+    sample: str,
+    n_angles: int,
+    elements: tuple[str, ...],
+    missing: tuple[int, ...] = (),
+    shape: tuple[int, int] = SHAPE,
 ) -> str:
     """Write a series as the worker would, but each stack at once."""
     angles = tuple(float(angle) for angle in np.arange(n_angles) * 180.0 / n_angles)
@@ -110,7 +130,7 @@ def write_series(
         purpose="coarse",
         energy_kev=10.0,
         elements=elements,
-        scan=FlyScan(SHAPE, step_nm=STEP_NM, dwell_s=0.01),
+        scan=FlyScan(shape, step_nm=STEP_NM, dwell_s=0.01),
         detector=XrfDetector(),
         i0_nominal=1e5,
         angles_deg=angles,
@@ -232,12 +252,13 @@ class Patient:
         progress: Progress = keep_quiet,
         cancelled: Cancelled = never_cancelled,
         account: Account = nobody_asks,
+        whole: Whole | None = None,
     ) -> NDArray[np.float32]:
-        """`seconds` for each element."""
+        """`seconds` for each slab."""
         for step in range(round(seconds / 0.02)):
             time.sleep(0.02)
             step_done(0.02 * step / seconds, progress, cancelled)
-        return ALGORITHMS["fbp"].reconstruct(*data, account=account)
+        return ALGORITHMS["fbp"].reconstruct(*data, account=account, whole=whole)
 
 
 @pytest.fixture

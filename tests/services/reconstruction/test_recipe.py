@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from models.tomo.algorithms import ALGORITHMS
 from models.tomo.alignment_shift import shifted
-from models.tomo.interruption import ReconstructionCancelledError
+from models.tomo.interruption import Cancelled, ReconstructionCancelledError
+from services.reconstruction.compute import InProcess, Told
+from services.reconstruction.planes import survey
 from services.reconstruction.recipe import (
     Reconstruction,
     SeriesMaps,
@@ -19,6 +21,7 @@ from services.reconstruction.recipe import (
     choose_angles,
     reconstruct_elements,
 )
+from services.reconstruction.shelf import MemoryShelf
 
 FBP = ALGORITHMS["fbp"]
 N_ANGLES = 36
@@ -53,14 +56,31 @@ def stacks(centre_px: float = 24.0) -> dict[str, NDArray[np.float32]]:
     return {"Zn": ZINC.project(centre_px), "Mn": MANGANESE.project(centre_px)}
 
 
-def series_of(maps: Mapping[str, NDArray[np.float32]], done_angles: Sequence[int] = range(N_ANGLES)) -> SeriesMaps:
-    return SeriesMaps("fitted", maps, maps, ANGLES, done_angles, PIXEL_NM, 1)
+@dataclass(frozen=True)
+class Done(Reconstruction):
+    """With the volumes that were written."""
+
+    volumes: Mapping[str, NDArray[np.float32]]
+
+
+def run(
+    wanted: Wanted,
+    fitted: Mapping[str, NDArray[np.float32]],
+    enhanced: Mapping[str, NDArray[np.float32]] | None = None,
+    done_angles: Sequence[int] = range(N_ANGLES),
+    progress: Told = lambda _fraction, _doing: None,
+    cancelled: Cancelled = lambda: False,
+) -> Done:
+    maps = SeriesMaps("enhanced" if enhanced else "fitted", fitted, ANGLES, done_angles, PIXEL_NM, 2 if enhanced else 1)
+    shelf = MemoryShelf.of({"fitted": fitted, "enhanced": enhanced or {}})
+    done = reconstruct_elements(maps, wanted, shelf, InProcess(shelf, cancelled), progress, cancelled)
+    return Done(**vars(done), volumes=shelf.volumes)
 
 
 def reconstruct(
     maps: Mapping[str, NDArray[np.float32]], done_angles: Sequence[int] = range(N_ANGLES), **wishes: Any
-) -> Reconstruction:
-    return reconstruct_elements(series_of(maps, done_angles), Wanted(FBP, **wishes))
+) -> Done:
+    return run(Wanted(FBP, **wishes), maps, done_angles=done_angles)
 
 
 @pytest.mark.parametrize(("centre_px", "truncated"), [(24.0, False), (25.7, True)])
@@ -108,8 +128,7 @@ def test_fine_maps_are_moved_by_as_many_of_their_pixels() -> None:
     wobble = np.random.default_rng(4).uniform(-2, 2, len(ANGLES))
     coarse = {"Zn": np.nan_to_num(shifted(stacks()["Zn"], 0.0, wobble))}
     fine = {"Zn": coarse["Zn"].repeat(2, axis=1).repeat(2, axis=2)}
-    maps = SeriesMaps("enhanced", fine, coarse, ANGLES, range(N_ANGLES), PIXEL_NM, 2)
-    done = reconstruct_elements(maps, Wanted(FBP, {"window": "hann"}, align_on="sum"))
+    done = run(Wanted(FBP, {"window": "hann"}, align_on="sum"), coarse, fine)
     assert done.voxel_size_nm == PIXEL_NM / 2
     assert done.placement.axis.centre_px == pytest.approx(2 * done.placement.fitted_centre_px)
     assert done.quality["Zn"].reprojection_residual < 0.1
@@ -119,8 +138,7 @@ def test_halves_of_fitted_maps_tell_a_resolution_and_those_of_enhanced_maps_say_
     rng = np.random.default_rng(2)
     coarse = {"Zn": (stacks()["Zn"] + rng.normal(0, 3.0, (N_ANGLES, *SHAPE))).astype(np.float32)}
     fine = {"Zn": coarse["Zn"].repeat(2, axis=1).repeat(2, axis=2)}
-    maps = SeriesMaps("enhanced", fine, coarse, ANGLES, range(N_ANGLES), PIXEL_NM, 2)
-    fitted, enhanced = reconstruct_elements(maps, Wanted(FBP, halves=True)).halves["Zn"]
+    fitted, enhanced = run(Wanted(FBP, halves=True), coarse, fine).halves["Zn"]
     assert (fitted.source, fitted.is_independent, fitted.pixel_size_nm) == ("fitted", True, PIXEL_NM)
     assert (enhanced.source, enhanced.is_independent) == ("enhanced", False)
     assert "overstates the resolution" in enhanced.note
@@ -148,14 +166,16 @@ def test_a_few_unmeasured_points_are_filled_and_counted_but_many_exclude_the_ang
     maps = stacks()
     maps["Zn"][7, 2, 10:14] = np.nan
     maps["Mn"][8, :4] = np.nan
-    choice = choose_angles(maps, ANGLES, range(N_ANGLES), may_fill=True)
+    surveys = {element: survey(stack) for element, stack in maps.items()}
+    choice = choose_angles(surveys, ANGLES, range(N_ANGLES), may_fill=True)
     assert (choice.excluded, choice.filled_points) == ((8,), 4)
-    assert choose_angles(maps, ANGLES, range(N_ANGLES), may_fill=False).excluded == (7, 8)
+    assert choose_angles(surveys, ANGLES, range(N_ANGLES), may_fill=False).excluded == (7, 8)
 
 
 def test_an_angle_of_unknown_size_cannot_be_used() -> None:
     angles = (np.nan, *ANGLES[1:])
-    assert choose_angles(stacks(), angles, range(N_ANGLES), may_fill=True).excluded == (0,)
+    surveys = {element: survey(stack) for element, stack in stacks().items()}
+    assert choose_angles(surveys, angles, range(N_ANGLES), may_fill=True).excluded == (0,)
 
 
 def test_nothing_measured_is_said_so() -> None:
@@ -166,9 +186,9 @@ def test_nothing_measured_is_said_so() -> None:
 def test_it_stops_when_asked_and_tells_its_progress_in_order() -> None:
     told: list[float] = []
     with pytest.raises(ReconstructionCancelledError):
-        reconstruct_elements(series_of(stacks()), Wanted(FBP), lambda f, _: told.append(f), lambda: len(told) > 2)
+        run(Wanted(FBP), stacks(), progress=lambda f, _: told.append(f), cancelled=lambda: len(told) > 2)
     told.clear()
-    reconstruct_elements(series_of(stacks()), Wanted(FBP, halves=True), lambda f, _: told.append(f))
+    run(Wanted(FBP, halves=True), stacks(), progress=lambda f, _: told.append(f))
     assert told == sorted(told)
     assert 0 <= min(told) <= max(told) <= 1
 

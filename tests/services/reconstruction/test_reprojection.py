@@ -11,8 +11,8 @@ from models.superres.enhancers import make_enhancer
 from models.tomo.algorithms import ALGORITHMS
 from services.reconstruction.reprojection import (
     AngularEnhancement,
-    enhance_reprojections,
     error_factor,
+    reproject,
     spread_angles,
 )
 
@@ -49,12 +49,14 @@ def test_enhanced_re_projections_show_what_would_have_been_measured() -> None:
         STEP_NM,
         {"Zn": np.full_like(measured, SIGMA**2)},
     )
-    made = enhance_reprojections({"Zn": measured}, angles, WIDTH / 2, wanted)
-    assert made.stacks["Zn"].shape == (30, WIDTH, 2 * WIDTH)
-    error = made.stacks["Zn"] - ball(made.angles_deg, 2)
+    made = reproject({"Zn": measured}, angles, WIDTH / 2, wanted)
+    fine = made.enhanced()["Zn"]
+    assert fine.shape == (30, WIDTH, 2 * WIDTH)
+    np.testing.assert_array_equal(made.part([7, 8]).enhanced()["Zn"], fine[7:9])
+    error = fine - ball(made.angles_deg, 2)
     assert np.sqrt(np.mean(error**2)) < 1.0
     with pytest.raises(ValueError, match="24 angles were measured, ask for more"):
-        enhance_reprojections({"Zn": measured}, angles, WIDTH / 2, replace(wanted, n_angles=9))
+        reproject({"Zn": measured}, angles, WIDTH / 2, replace(wanted, n_angles=9))
 
 
 @pytest.mark.parametrize("n_angles", [12, 36])

@@ -28,7 +28,7 @@ from models.tomo.algorithms import ALGORITHMS, Fbp
 from services.reconstruction.app import create_app
 from services.settings import Settings
 class Patient(Fbp):
-    def reconstruct(self, *data, seconds: float = 60.0, progress=None, cancelled=None, account=None):
+    def reconstruct(self, *data, seconds: float = 60.0, progress=None, cancelled=None, account=None, whole=None):
         time.sleep(seconds)
         return super().reconstruct(*data)
 ALGORITHMS["patient"] = Patient()

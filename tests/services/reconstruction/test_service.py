@@ -105,7 +105,7 @@ def test_a_running_job_is_cancelled_and_leaves_no_volume(
 def test_series_say_how_complete_they_are(api: httpx.Client, series_key: str, incomplete_series_key: str) -> None:
     page = api.get("/series").json()
     by_key = {series["key"]: series for series in page["items"]}
-    assert page["total"] == len(by_key) == 2
+    assert page["total"] == len(by_key)
     complete, incomplete = by_key[series_key], by_key[incomplete_series_key]
     assert (complete["n_done"], complete["is_complete"], complete["missing_angles"]) == (8, True, [])
     assert (incomplete["n_done"], incomplete["is_complete"], incomplete["missing_angles"]) == (3, False, [2])
@@ -114,7 +114,7 @@ def test_series_say_how_complete_they_are(api: httpx.Client, series_key: str, in
     assert api.get(f"/series/{complete['series_uid']}").json() == complete
     for source in ("fitted", "enhanced"):
         assert api.get(f"/series/{series_key}/thumbnail/{source}/Zn.png").content.startswith(PNG)
-    assert api.get("/series", params={"limit": 1, "offset": 1}).json()["items"] == page["items"][1:]
+    assert api.get("/series", params={"limit": 1, "offset": 1}).json()["items"] == page["items"][1:2]
 
 
 def test_re_projections_are_enhanced_in_place_of_the_measured_angles(
