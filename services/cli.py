@@ -269,9 +269,13 @@ def enhance(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="lmmse (linear estimate), bicubic (to compare with) ...; a wrong name lists them all.")
-    ] = "lmmse",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...; lmmse and bicubic need the CPU only.")] = "cpu",
+        str,
+        typer.Option(
+            help="unrolled (network that knows the probe), lmmse (linear estimate), bicubic (to compare with), a "
+            ".safetensors file ...; a wrong name lists them all."
+        ),
+    ] = "unrolled",
+    device: Annotated[str, typer.Option(help="Of a network: cpu, cuda, cuda:1 ...")] = "cpu",
     scan: Annotated[
         Literal["fly", "step"], typer.Option(help="Did the stage move along x while a point was counted?")
     ] = "fly",

@@ -27,7 +27,8 @@ class WorkerSettings(_Room):
 
     name: str = Field("worker-1", description="Name in status and logs")
     enhancer: str = Field(
-        "lmmse", description="What turns coarse maps into fine ones: lmmse, bicubic, unrolled, or a .safetensors file"
+        "unrolled",
+        description="Of coarse maps: unrolled (a network), lmmse, bicubic, ..., or a .safetensors file",
     )
     scale: PositiveInt = Field(4, le=16, description="Fine pixels per coarse pixel, along each axis")
     device: str = Field("cpu", description="torch device of the enhancer: cpu, cuda, cuda:1")

@@ -26,7 +26,7 @@ def enhance(
     variance: Mapping[str, Map] | None = None,
     mask: NDArray[Any] | None = None,
     motion: Motion = "fly",
-    model: str = "lmmse",
+    model: str = "unrolled",
     device: str = "cpu",
 ) -> EnhancedMaps:
     """Fine maps of counts measured with a known probe, the Python twin of ``subprobe enhance``.

@@ -1,4 +1,4 @@
-"""The default enhancer: least mean-square error for the measured probe, without a network or training."""
+"""The linear enhancer: least mean-square error for the measured probe, without a network or training."""
 
 from dataclasses import dataclass
 from hashlib import sha256

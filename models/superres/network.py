@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,8 @@ class NetworkEnhancer:
 
     @property
     def name(self) -> str:
-        """As in settings."""
-        return self._trained.card.network
+        """As in settings; of weights in a file, the file's name without its ending."""
+        return Path(self._weights).stem
 
     @property
     def digest(self) -> str:
@@ -108,11 +109,13 @@ class NetworkEnhancer:
             results = [job.result() for job in jobs]
         values = np.concatenate([values for values, _ in results])
         sigmas = [sigma for _, sigma in results if sigma is not None]
+        factors = [factor_at(self.calibration.sigma, peak_counts(element)) for element in maps]
         return EnhancedMaps(
             elements=coarse.elements,
             values=values,
             # The papers' networks have none of their own.
-            sigma=np.concatenate(sigmas) if sigmas else BicubicEnhancer().enhance(coarse, probe, motion, scale).sigma,
+            sigma=np.array(factors, np.float32)[:, None, None]
+            * (np.concatenate(sigmas) if sigmas else BicubicEnhancer().enhance(coarse, probe, motion, scale).sigma),
             consistency=consistency(values, coarse, probe, motion, scale),
             pixel_size_nm=coarse.pixel_size_nm / scale,
             remarks=self._remarks(known, scale),
@@ -126,7 +129,7 @@ class NetworkEnhancer:
 
     @torch.inference_mode()
     def _enhanced(self, maps: list[CoarseMap], kernel: Tensor, scale: int, place: int) -> tuple[Maps, Maps | None]:
-        """Values and sigma, (element, y, x), by the device at that place."""
+        """Values and sigma without its factor, (element, y, x), by the device at that place."""
         device = self._devices[place]
         readings, variance, mask = (_batch([getattr(element, part) for element in maps], device) for part in _PARTS)
         unit = full_scale(readings, variance)
@@ -138,10 +141,7 @@ class NetworkEnhancer:
         if log_scale is None:
             return values, None
         laplace = (torch.exp(log_scale) * unit)[:, 0].cpu().numpy()
-        factors = np.array(
-            [factor_at(self._trained.card.calibration.sigma, peak_counts(element)) for element in maps], np.float32
-        )
-        return values, np.float32(sqrt(2)) * laplace * factors[:, None, None]
+        return values, np.float32(sqrt(2)) * laplace
 
 
 def _batch(maps: list[NDArray[Any]], device: str) -> Tensor:

@@ -34,7 +34,7 @@ class Request:
     out: Path
     step_nm: float
     pixel_nm: float
-    model: str = "lmmse"
+    model: str = "unrolled"
     device: str = "cpu"
     motion: Motion = "fly"
     png: Path | None = None

@@ -15,7 +15,7 @@ def test_command_line_beats_environment_beats_yaml_beats_defaults(
     monkeypatch.setenv("SUBPROBE_WORKER__NAME", "from-environment")
     worker = load_settings(file, {"worker": {"name": "from-command-line"}}).worker
     assert (worker.name, worker.scale, worker.threads) == ("from-command-line", 2, 2)
-    assert worker.enhancer == "lmmse"
+    assert worker.enhancer == "unrolled"
 
 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:

@@ -35,13 +35,14 @@ def test_counts_are_element_maps_with_poisson_noise(probe: Probe) -> None:
 
 def test_a_unit_of_measurement_changes_nothing_but_the_unit(probe: Probe) -> None:
     variance = {element: np.maximum(counts, 1) for element, counts in COUNTS.items()}
-    plain = enhance(COUNTS, probe=probe, step_nm=60, pixel_nm=15, variance=variance)
+    plain = enhance(COUNTS, probe=probe, step_nm=60, pixel_nm=15, variance=variance, model="lmmse")
     scaled = enhance(
         {element: 0.01 * counts for element, counts in COUNTS.items()},
         probe=probe,
         step_nm=60,
         pixel_nm=15,
         variance={element: 1e-4 * values for element, values in variance.items()},
+        model="lmmse",
     )
     assert 100 * scaled.values == pytest.approx(plain.values, rel=1e-3, abs=1e-2)
     assert 100 * scaled.sigma == pytest.approx(plain.sigma, rel=1e-3)

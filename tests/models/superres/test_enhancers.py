@@ -46,5 +46,5 @@ def test_digests_tell_enhancers_apart_and_stay_the_same() -> None:
 
 
 def test_an_unknown_enhancer_is_refused_with_the_choice() -> None:
-    with pytest.raises(ValueError, match="'magic': choose one of bicubic, least-squares, lmmse"):
+    with pytest.raises(ValueError, match="'magic': choose one of bicubic, dual_branch_small, least-squares, lmmse"):
         make_enhancer("magic")

@@ -231,7 +231,7 @@ def test_bad_maps_cost_one_clear_line(enhance: Run, maps_file: Path, spoil: Call
         (("--pixel-nm", "7"), "pass pixel_nm 7.5"),
         (("--pixel-nm", "60"), "pass pixel_nm 30"),
         (("--step-nm", "-30"), "step_nm is -30.0"),
-        (("--model", "magic"), "choose one of bicubic, least-squares, lmmse"),
+        (("--model", "magic"), "choose one of bicubic, dual_branch_small, least-squares, lmmse"),
         (("--device", "gpu"), "pass cpu, cuda or cuda:1"),
         (("--out", "none/fine.h5"), "no folder none"),
     ],
