@@ -1,5 +1,6 @@
 """The processes that torchrun started, joined by torch's own process group."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -58,7 +59,11 @@ def joined_ranks(device: str) -> Iterator[Ranks]:
     try:
         with _noting_signals(ranks):
             yield ranks
+        distributed.barrier()  # nobody takes connections down while another still talks
     finally:
+        # What still holds the group, in cycles, would keep its threads alive into the end of the interpreter, which
+        # kills a thread that then asks for Python: "terminate called without an active exception".
+        gc.collect()
         distributed.destroy_process_group()
 
 
