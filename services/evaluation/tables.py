@@ -69,23 +69,23 @@ def _summary_rows(results: Sequence[Result], names: Sequence[str]) -> list[str]:
 
 
 def _coverage_rows(results: Sequence[Result], names: Sequence[str]) -> list[str]:
-    """Of 90 % intervals, over all kinds of maps."""
+    """Of 90 % intervals, over all kinds of maps; the supported map is one and the same for all enhancers."""
     rows = [
-        "90 % intervals hold: at the supported resolution, mean (worst map); of the full map, mean (its edges); the "
-        "measurement denies",
+        "90 % intervals hold: at the supported resolution, mean (worst map); of the full map by enhancer, mean (its "
+        "edges); the measurement denies",
         "",
-        "| counts | probe | " + " | ".join(names) + " |",
-        "|---|---|" + "---|" * len(names),
+        "| counts | probe | supported | " + " | ".join(names) + " |",
+        "|---|---|---|" + "---|" * len(names),
     ]
     for (counts, probe), group in _grouped(results, "peak_counts", "probe").items():
-        cells = []
+        supported = [result.supported_coverage for result in group]
+        cells = [f"{np.mean(supported):.0%} ({min(supported):.0%})"]
         for name in names:
             own = [result for result in group if result.enhancer == name]
-            supported = [result.supported_coverage for result in own]
             edges = [result.edge_coverage for result in own if np.isfinite(result.edge_coverage)]
             cells.append(
-                f"{np.mean(supported):.0%} ({min(supported):.0%}); {np.mean([result.coverage for result in own]):.0%} "
-                f"({np.mean(edges) if edges else np.nan:.0%}); {np.mean([result.denied for result in own]):.1%}"
+                f"{np.mean([result.coverage for result in own]):.0%} ({np.mean(edges) if edges else np.nan:.0%}); "
+                f"{np.mean([result.denied for result in own]):.1%}"
             )
         rows.append(f"| {counts:g} | {probe} | " + " | ".join(cells) + " |")
     return rows

@@ -15,7 +15,7 @@ def false_features_per_um2(values: Image, truth: Image, pixel_nm: float) -> floa
 
     A grain is a place where the map, averaged over a disc of 38 nm, shows at least 0.15 of full scale more than the
     truth averaged likewise, and more than anywhere else within a disc. Noise that was not smoothed away counts as well:
-    who looks at the map cannot tell it from a grain.
+    who looks at the map cannot tell it from a grain; and so does a pore that was filled.
 
     Args:
         values: (y, x) a map whose truth is 1 at its brightest.
