@@ -16,7 +16,7 @@ from models.xrf.maps import ElementMaps
 
 _VERSION = "bicubic-2"
 _CALIBRATION = Calibration(
-    denied_above=((15.0, 2.714), (50.0, 2.81), (15000.0, 2.81)),
+    denied_above=((15.0, 2.045), (50.0, 2.576), (15000.0, 2.576)),
 )
 _SHARPNESS = -0.75  # of Keys' kernel, as torch and OpenCV have it
 _ERROR_PER_CONTRAST = 0.5  # rms error of blur and interpolation per rms difference of neighbouring points: see README

@@ -55,7 +55,7 @@ class Calibration:
 
     Attributes:
         sigma: on the enhancer's own sigma, which it has applied itself.
-        denied_above: size of `models.superres.consistency.denial` that 99.5 % of the points of right maps stay below;
+        denied_above: size of `models.superres.consistency.denial` that 99 % of the points of right maps stay below;
             never above `CHANCE`, and that if empty.
     """
 
@@ -63,8 +63,8 @@ class Calibration:
     denied_above: Factors = ()
 
 
-CHANCE = 2.81
-"""Size of a normal deviate that one in 200 exceeds."""
+CHANCE = 2.576
+"""Size of a normal deviate that one in 100 exceeds."""
 NOT_CALIBRATED = Calibration()
 
 

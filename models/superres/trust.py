@@ -54,7 +54,7 @@ class Trust:
         supported_sigma: (element, s*y, s*x) one standard deviation of ``supported`` against the truth blurred alike.
         null_share: (element, y, x) share of the map's local structure that changes no reading: from the prior alone.
         denial: (element, y, x) `models.superres.consistency.denial`.
-        denied_above: (element,) size above which a denial is none of chance: 1 in 200 points of a right map reach it.
+        denied_above: (element,) size above which a denial is none of chance: 1 in 100 points of a right map reach it.
         flags: of each element, warnings in words; empty where there is nothing to warn of.
     """
 

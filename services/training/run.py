@@ -33,7 +33,7 @@ _LOG = "log.csv"
 _COLUMNS = ("step", "loss", "error", "learning_rate", "seconds", "validation_psnr_db")
 _SAVE_S = 120.0
 _SMOOTHED_OVER = 100
-_CALIBRATION_MAPS = 10
+_CALIBRATION_MAPS = 20
 _KERNELS = 400  # that tell the range of probes
 
 
