@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 
 _SLAB_BYTES = 32 * 2**20
 _FEWEST_ROWS, _MOST_ROWS = 16, 64
-"""Of a slab. Every slab builds the system matrix anew: at 188 pixels and 45 angles 64 rows a slab take 1.2 times the
-time of all at once, 32 take 1.4 times, 8 take 4 times."""
+"""Of a slab. Every slab builds the system matrix anew: at 188 pixels and 45 angles 32 rows a slab take 1.4 times the
+core time of all at once, 16 take 2.0 times, 8 take 4 times."""
 
 
 def slab_rows(n_rows: int, width: int) -> int:
