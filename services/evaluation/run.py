@@ -79,11 +79,9 @@ def run_evaluation(request: Request, console: Console) -> None:
 
 
 def _planted(plan: Plan, n_grains: int, console: Console) -> list[Guarded]:
-    kinds = len(plan) // max(1, len(plan.image_classes))
-    first_class = dict([next(iter(plan.image_classes.items()))])
-    one_kind = replace(plan, image_classes=first_class)
-    found = plant_grains(one_kind, _GRAIN, n_grains)
-    return list(track(found, "planting grains", total=kinds, console=console))
+    one_kind = replace(plan, image_classes=dict([next(iter(plan.image_classes.items()))]))
+    total = len(one_kind) // len(plan.enhancers) * (len(plan.enhancers) + 1)  # and the truth
+    return list(track(plant_grains(one_kind, _GRAIN, n_grains), "planting grains", total=total, console=console))
 
 
 def _plan(request: Request) -> Plan:

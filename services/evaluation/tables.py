@@ -23,7 +23,10 @@ def quality_table(results: Sequence[Result]) -> list[str]:
 
 
 def guard_rows(guarded: Sequence[Guarded], grain: Grain) -> list[str]:
-    """Share of planted grains that the measurement denies, and of the points denied with nothing planted."""
+    """Share of planted grains that the measurement denies, and of the points denied with nothing planted.
+
+    The column "truth" is what noise allows: grains added to the true map.
+    """
     names = list(dict.fromkeys(result.enhancer for result in guarded))
     rows = [
         f"Grains of {grain.diameter_nm:g} nm and {grain.height:g} of the peak, planted one at a time: denied / denied "

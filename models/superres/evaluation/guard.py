@@ -13,6 +13,7 @@ from models.superres.enhancer import CHANCE, factor_at
 from models.superres.evaluation.compare import Plan
 from models.superres.evaluation.held_out import PIXEL_NM, SCALE, scan_of
 
+TRUTH = "truth"
 _SEED = 2**31 + 77
 _BORDER_PX = 40  # fine pixels that no grain is planted in
 _NEAR_PX = 1  # coarse points around a grain in which a denial counts
@@ -36,6 +37,7 @@ class Guarded:
     """What became of the grains in one map.
 
     Attributes:
+        enhancer: that made the map, or `TRUTH`.
         found: those beside which the measurement denies the map.
         planted: all of them, one at a time.
         false_share: of the points that are denied with nothing planted.
@@ -52,14 +54,19 @@ class Guarded:
 
 
 def plant_grains(plan: Plan, grain: Grain, n_grains: int = 20) -> Iterator[Guarded]:
-    """Plant grains into every enhanced map of a plan, one at a time, and count those that the measurement denies."""
+    """Plant grains into every enhanced map of a plan, one at a time, and count those that the measurement denies.
+
+    The true map is there too, as `TRUTH`: what noise lets anyone see of a grain that is added to a map without error.
+    """
     kinds = product(plan.image_classes.items(), plan.probes.items(), plan.peak_counts, range(plan.n_maps))
     for (class_name, draw), (probe_name, probe), counts, index in kinds:
-        coarse, _ = scan_of(draw, index, probe, counts, plan.coarse_px)
+        coarse, truth = scan_of(draw, index, probe, counts, plan.coarse_px)
         level = peak_counts(next(coarse_maps(coarse)))
+        candidates = {TRUTH: (truth[None].astype(np.float32), CHANCE)}
         for name, enhancer in plan.enhancers.items():
-            values = enhancer.enhance(coarse, probe, "fly", SCALE).values
             limit = factor_at(enhancer.calibration.denied_above, level, CHANCE)
+            candidates[name] = enhancer.enhance(coarse, probe, "fly", SCALE).values, limit
+        for name, (values, limit) in candidates.items():
             clean = np.abs(denial(values, coarse, probe, "fly", SCALE)[0])
             rng = np.random.default_rng([_SEED, index])
             found = 0
