@@ -35,6 +35,10 @@ probe_app = typer.Typer(
 )
 app.add_typer(probe_app, name="probe")
 
+ProbePixelOption = Annotated[
+    float | None, typer.Option(help="Of the probe's file, where that does not say it, or says it wrongly.")
+]
+
 
 @app.callback()
 def common_options(
@@ -255,7 +259,7 @@ def enhance(
         typer.Option(
             metavar="PROBE.h5",
             help="/amplitude with /phase (radians), or /intensity, each (y, x) or (mode, y, x), with the attribute "
-            "pixel_nm; or a .npz of subprobe.",
+            "pixel_nm; a .npz of subprobe; or what ptychodus, pty-chi, tike, PtyPy, cdtools or PyNX wrote, or CXI.",
             exists=True,
             dir_okay=False,
         ),
@@ -280,13 +284,14 @@ def enhance(
         Literal["fly", "step"], typer.Option(help="Did the stage move along x while a point was counted?")
     ] = "fly",
     png: Annotated[Path | None, typer.Option(help="Also a picture: measured, enhanced and sigma.")] = None,
+    probe_pixel_nm: ProbePixelOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Enhance the maps of one file: no beamline, no catalogue, nothing else needs to run."""
     from services.offline.enhancing import Request, enhance_file
 
     configure_logging("WARNING")
-    request = Request(maps, probe, out, step_nm, pixel_nm, model, device, scan, png, overwrite)
+    request = Request(maps, probe, out, step_nm, pixel_nm, model, device, scan, png, overwrite, probe_pixel_nm)
     with wrong_input_in_one_line():
         enhance_file(request, console, error_console)
 
@@ -294,19 +299,26 @@ def enhance(
 @probe_app.command("import")
 def probe_import(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Probe as .npz: modes, pixel_size_nm, energy_kev.", exists=True)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Any that `enhance --probe` takes: .npz, HDF5 or CXI.", exists=True, dir_okay=False),
+    ],
     key: Annotated[str | None, typer.Option(help="Name in /probes; default: the file's name.")] = None,
+    probe_pixel_nm: ProbePixelOption = None,
+    probe_energy_kev: Annotated[float | None, typer.Option(help="Of the photons; default: what the file says.")] = None,
     folder: FolderOption = None,
 ) -> None:
     """Put a probe into the catalogue."""
-    from models.physics.probe import load_probe
     from services.catalog.client import connect
     from services.catalog.probes import import_probe
+    from services.offline.hdf5 import sha256_of
+    from services.offline.probe_files import read_probe
 
+    probe = read_probe(file, probe_pixel_nm, probe_energy_kev, needs_energy=True)
     settings = stack_settings(context, folder)
-    probe = load_probe(file)
     name = key or file.stem
-    import_probe(connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()), probe, name)
+    lineage = {"file": file.name, "sha256": sha256_of(file)}
+    import_probe(connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()), probe, name, lineage)
     height_nm, width_nm = probe.fwhm_nm()
     console.print(f"probe [bold]{name}[/]: {height_nm:.1f} x {width_nm:.1f} nm FWHM at {probe.energy_kev:g} keV")
 

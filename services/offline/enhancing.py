@@ -39,6 +39,8 @@ class Request:
     motion: Motion = "fly"
     png: Path | None = None
     overwrite: bool = False
+    probe_pixel_nm: float | None = None
+    """Instead of what the probe's file says, if anything."""
 
 
 def enhance_file(request: Request, console: Console, warnings: Console) -> None:
@@ -52,7 +54,7 @@ def enhance_file(request: Request, console: Console, warnings: Console) -> None:
     _check_device(request.device)
     scale = whole_scale(request.step_nm, request.pixel_nm)
     enhancer = make_enhancer(request.model, request.device)
-    probe = read_probe(request.probe)
+    probe = read_probe(request.probe, request.probe_pixel_nm)
     coarse = read_maps(request.maps, request.step_nm)
     rows = []
     with written_maps(request.out, coarse, scale, _lineage(request, probe, enhancer, scale)) as out:
@@ -115,6 +117,7 @@ def _lineage(request: Request, probe: Probe, enhancer: Enhancer, scale: int) -> 
         "input_sha256": sha256_of(request.maps),
         "probe_file": request.probe.name,
         "probe_digest": probe.digest,
+        "probe_pixel_nm": probe.pixel_size_nm,
         "model": enhancer.name,
         "model_digest": enhancer.digest,
         "step_nm": request.step_nm,

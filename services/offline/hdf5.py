@@ -27,7 +27,7 @@ def opened(path: Path) -> Iterator[Any]:
             raise InputFileError(f"{path} is no HDF5 file")
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py has the last two for broken files
         raise InputFileError(f"{path}: {error}") from error
 
 

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.stack.processes import console_script
@@ -48,12 +49,15 @@ def test_the_command_starts_without_the_heavy_libraries() -> None:
         (("--config", "none.yml", "status"), "no settings file at none.yml"),
         (("reconstruct", "7-cathode"), "subprobe up --folder"),
         (("probe", "import", "none.npz"), "does not exist"),
+        (("probe", "import", "without-pixel.npz"), "without-pixel.npz: the file does not say how large a pixel of"),
+        (("probe", "import", "without-pixel.npz", "--probe-pixel-nm", "5"), "pass --probe-energy-kev"),
         (("--log-level", "LOUD", "worker"), "pass DEBUG, INFO, WARNING or ERROR"),
     ],
 )
 def test_an_error_of_the_user_is_one_clear_line_and_no_traceback(
     arguments: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
+    np.savez(tmp_path / "without-pixel.npz", probe=np.ones((8, 8), np.complex64))
     done = _run(*arguments, folder=tmp_path)
     assert done.returncode in (1, 2)
     assert words in " ".join(done.stderr.split())

@@ -249,7 +249,7 @@ def test_a_bad_probe_costs_one_clear_line(enhance: Run, probe_file: Path) -> Non
         del file.attrs["pixel_nm"]
     done = enhance()
     assert done.code == 2
-    assert "probe.h5: the attribute pixel_nm is on neither /amplitude nor the root" in done.err
+    assert "probe.h5: the file does not say how large a pixel of /amplitude is: pass --probe-pixel-nm" in done.err
     assert len(done.err.splitlines()) == 1
     assert not list(Path().glob("fine*"))
 
@@ -281,3 +281,11 @@ def _stopped_half_way(path: Path) -> None:
     with appearing(path) as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
+
+
+def test_the_pixel_of_a_probe_may_be_an_option(enhance: Run, probe_file: Path, probe: Probe) -> None:
+    with h5py.File(probe_file, "r+") as file:
+        del file.attrs["pixel_nm"]
+    assert enhance("--probe-pixel-nm", probe.pixel_size_nm).code == 0
+    with h5py.File("fine.h5") as file:
+        assert (file.attrs["probe_pixel_nm"], file.attrs["probe_digest"]) == (probe.pixel_size_nm, probe.digest)

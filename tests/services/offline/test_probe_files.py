@@ -94,12 +94,12 @@ def test_a_probe_may_be_larger_than_the_map(tmp_path: Path, zone_plate: Probe) -
 @pytest.mark.parametrize(
     ("attributes", "datasets", "words"),
     [
-        ({}, {"intensity": np.eye(8)}, "pixel_nm is on neither /intensity nor the root"),
+        ({}, {"intensity": np.eye(8)}, "how large a pixel of /intensity is: pass --probe-pixel-nm"),
         ({"pixel_nm": 0.0}, {"intensity": np.eye(8)}, "one positive number"),
         ({"pixel_nm": "7.5 nm"}, {"intensity": np.eye(8)}, "one positive number"),
-        (None, {"probe": np.eye(8)}, "no /intensity or /amplitude; the file holds probe"),
+        (None, {"beam": np.eye(8)}, "there is no probe (amplitude, intensity, "),
         (None, {"intensity": -np.eye(8)}, "never negative"),
-        (None, {"intensity": np.zeros((8, 8))}, "no finite, non-zero wavefield"),
+        (None, {"intensity": np.zeros((8, 8))}, "/intensity holds nothing but zeros"),
         (None, {"intensity": np.full((8, 8), np.nan)}, "64 pixels that are no numbers"),
         (None, {"intensity": np.ones(8)}, "(y, x) or (mode, y, x) is needed"),
         (None, {"intensity": "bright"}, "real numbers are needed"),
