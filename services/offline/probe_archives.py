@@ -1,5 +1,6 @@
 """Probes in .npz archives: our own, ptychodus products, tike, and whoever names a pixel with its unit."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,18 @@ from services.offline.found_probe import (
     one_number,
 )
 from services.offline.hdf5 import InputFileError
+
+# What zip files and numpy's headers, which it parses as Python, raise when bytes are missing or changed.
+_BROKEN = (
+    ValueError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    SyntaxError,
+    tokenize.TokenError,
+)
 
 
 @contextmanager
@@ -53,7 +66,7 @@ def _values(archive: Any, key: str) -> NDArray[Any]:
         raise ValueError(f"{key} is larger than {LARGEST_BYTES >> 30} GiB: no probe is")
     try:
         return np.asarray(archive[key])
-    except (ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _BROKEN as error:
         raise ValueError(f"{key} cannot be read: {error}") from error
 
 

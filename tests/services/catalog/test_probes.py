@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from models.physics.probe import gaussian_probe
 from services.catalog.probes import fitting_probe, import_probe, list_probes, read_probe
 from services.catalog.records import CatalogError, NotFoundError
+from services.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +80,16 @@ def test_a_missing_probe_is_told_with_what_to_do(catalog, probe):
         fitting_probe(catalog, 11.0, key="zp")
     with pytest.raises(NotFoundError, match="subprobe probe import"):
         read_probe(catalog, "../raw")
+
+
+def test_a_probe_of_another_program_is_imported_by_command(catalog, tiled_server, probe, tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBPROBE_TILED__URI", tiled_server.uri)
+    monkeypatch.setenv("SUBPROBE_TILED__API_KEY", tiled_server.api_key)
+    np.savez(tmp_path / "tike.npz", probe=probe.modes[None, None])
+    given = ["--probe-pixel-nm", str(probe.pixel_size_nm), "--probe-energy-kev", "10"]
+    done = CliRunner().invoke(app, ["probe", "import", str(tmp_path / "tike.npz"), *given])
+
+    assert (done.exit_code, "probe tike: 40." in done.output) == (0, True), done.output
+    (record,) = list_probes(catalog)
+    assert record.metadata["source_digest"] == probe.digest
+    assert (record.metadata["lineage"]["file"], len(record.metadata["lineage"]["sha256"])) == ("tike.npz", 64)

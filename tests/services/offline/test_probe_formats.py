@@ -1,5 +1,6 @@
 """Every file is written here with the calls that its program makes; repository and file stand above each."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def _pynx_cxi(path: Path, modes: Modes, sides: Sides) -> None:
 
 
 def _ptypy(path: Path, modes: Modes, sides: Sides) -> None:
-    # ptycho/ptypy .ptyr, by those who read it: content/probe/<storage>/{data,_psize,_energy}
+    # ptycho/ptypy, ptypy/core/classes.py (Storage: data, _psize in metres); paths and _energy by readers of .ptyr
     with h5py.File(path, "w") as file:
         storage = file.create_group("content/probe/Sscan_00G00")
         storage.create_dataset("data", data=modes)
@@ -272,6 +273,19 @@ def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
         with pytest.raises(InputFileError, match=rf"a.npz: {key} cannot be read"):
             read_probe(tmp_path / "a.npz")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["product.npz", "tike.npz"])
+def test_changed_bytes_never_end_in_another_error(tmp_path: Path, zone_plate: Probe, name: str) -> None:
+    WRITERS[name](tmp_path / name, zone_plate.modes[:1, 48:80, 48:80], (PIXEL_M, PIXEL_M))
+    whole = np.frombuffer((tmp_path / name).read_bytes(), np.uint8)
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        changed = whole.copy()
+        changed[rng.integers(min(4000, len(whole)), size=20)] = rng.integers(256, size=20)
+        (tmp_path / name).write_bytes(changed.tobytes())
+        with contextlib.suppress(InputFileError):
+            read_probe(tmp_path / name)
 
 
 def test_an_array_larger_than_any_probe_is_refused_before_it_is_read(tmp_path: Path) -> None:
