@@ -1,13 +1,16 @@
-"""Names and start-document of a projection run: the contract between who writes a run and who reads it.
+"""Names and start-documents of runs: the contract between who writes a run and who reads it.
 
 One Bluesky run is one projection. Its stream ``xrf`` holds, row by row, the arrays named below; its start document
-carries a `ProjectionStart`.
+carries a `ProjectionStart`. A ptychography run, which makes the probe known, has the same streams and carries a
+`PtychographyStart`.
 """
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from math import isfinite
 from typing import Any, Literal
 
+from models.physics.photon import wavelength_nm
 from models.scan import FlyScan
 
 XRF_STREAM = "xrf"
@@ -24,10 +27,17 @@ X_UM = "x_um"  # encoder, float64 (row, x)
 Y_UM = "y_um"  # encoder, float64 (row, x)
 FRAMES = "diffraction_frames"  # counts, uint16 (row, x, qy, qx) in the diffraction stream
 
+# Configuration of the camera, which stands in the descriptor of the diffraction stream.
+BLIND_PIXELS = "camera_blind_pixels"  # 1 where a pixel counts nothing (dead, gap, behind the beam stop), (qy, qx)
+
 PROJECTION_SPEC = "XRFProjection"
+PTYCHOGRAPHY_SPEC = "PtychographyScan"
 PLAN_TYPE = "generator"
 
 Purpose = Literal["coarse", "fine"]
+FlightPurpose = Literal["coarse", "fine", "probe"]
+PROBE_PURPOSE: FlightPurpose = "probe"
+Target = Literal["calibration", "sample"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class ProjectionStart:
     """Of a fine scan: the coarse run of the same angle; of a coarse one: None, for the fine one is taken after it."""
     angles_deg: tuple[float, ...] = ()
     """Every angle of the series by angle_index, so that a reader knows the geometry before the series is complete."""
+    optics: str | None = None
+    """Name of what focuses the beam: a probe fits where optics and energy are those it was measured with."""
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON-able start-document keys, PyXRF's ``scan`` block included (its ``shape`` is fast first)."""
@@ -92,7 +104,7 @@ class ProjectionStart:
             "step_nm": scan.step_nm,
             "pixel_size_nm": scan.step_nm,
             "dwell_s": scan.dwell_s,
-            "raster": asdict(scan) | {"shape": list(scan.shape), "centre_um": list(scan.centre_um)},
+            "raster": _raster_metadata(scan),
             "xrf_detector": asdict(self.detector),
             "shape": [rows, points],
             "scan": {
@@ -131,12 +143,9 @@ class ProjectionStart:
         if missing:
             raise ValueError(f"start document has no {', '.join(missing)}: a projection run needs them")
         try:
-            raster = dict(start["raster"])
-            raster["shape"] = _pair(raster["shape"], int)
-            raster["centre_um"] = _pair(raster["centre_um"], float)
             values = {item.name: start[item.name] for item in fields(cls) if item.name in start}
             values |= {
-                "scan": FlyScan(**raster),
+                "scan": _scan_from_metadata(start["raster"]),
                 "detector": XrfDetector(**start["xrf_detector"]),
                 "elements": tuple(str(element) for element in start["elements"]),
                 "angles_deg": tuple(float(angle) for angle in start.get("angles_deg", ())),
@@ -160,6 +169,88 @@ class ProjectionStart:
         return projection
 
 
+@dataclass(frozen=True)
+class PtychographyStart:
+    """What the start document of a ptychography run says: all that recovering the probe needs besides frames."""
+
+    sample_name: str
+    theta_deg: float
+    energy_kev: float
+    optics: str
+    """Name of what focuses the beam: the probe found here fits projections of the same optics and energy."""
+    scan: FlyScan
+    frame_shape: tuple[int, int]
+    """(qy, qx), square; the direct beam lies on pixel n // 2."""
+    detector_distance_m: float
+    detector_pixel_um: float
+    flux_hz: float
+    """Photons per second on the specimen, behind the filters."""
+    target: Target = "calibration"
+    series_uid: str | None = None
+    """Of the series that it was taken for."""
+
+    @property
+    def object_pixel_nm(self) -> float:
+        """Pixel of probe and object as these frames sample them, the same along y and x: wavelength times distance over
+        the camera's side."""
+        side_nm = self.frame_shape[0] * self.detector_pixel_um * 1e3
+        return wavelength_nm(self.energy_kev) * self.detector_distance_m * 1e9 / side_nm
+
+    @property
+    def photons_per_frame(self) -> float:
+        """On the specimen, of full beam."""
+        return self.flux_hz * self.scan.dwell_s
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Plain JSON-able start-document keys."""
+        scan = self.scan
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "scan"} | {
+            "purpose": PROBE_PURPOSE,
+            "frame_shape": list(self.frame_shape),
+            "raster": _raster_metadata(scan),
+            "shape": list(scan.shape),
+            "step_nm": scan.step_nm,
+            "dwell_s": scan.dwell_s,
+            "object_pixel_nm": self.object_pixel_nm,
+            "sample": {"name": self.sample_name},
+        }
+
+    @classmethod
+    def from_metadata(cls, start: Mapping[str, Any]) -> "PtychographyStart":
+        """Read a start document back.
+
+        Raises:
+            ValueError: a key is missing or has the wrong form; the message names it.
+        """
+        missing = [key for key in _NEEDED_OF_PTYCHOGRAPHY if key not in start]
+        if missing:
+            raise ValueError(f"start document has no {', '.join(missing)}: a ptychography run needs them")
+        if start["purpose"] != PROBE_PURPOSE:
+            raise ValueError(f"purpose is {start['purpose']!r}: expected {PROBE_PURPOSE!r}")
+        try:
+            numbers = ("theta_deg", "energy_kev", "detector_distance_m", "detector_pixel_um", "flux_hz")
+            values = {item.name: start[item.name] for item in fields(cls) if item.name in start}
+            values |= {name: float(start[name]) for name in numbers}
+            values |= {
+                "scan": _scan_from_metadata(start["raster"]),
+                "frame_shape": _pair(start["frame_shape"], int),
+            }
+            ptychography = cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"start document is malformed: {error}") from error
+        ptychography._check()
+        return ptychography
+
+    def _check(self) -> None:
+        for name in ("energy_kev", "detector_distance_m", "detector_pixel_um", "flux_hz"):
+            if not (isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} is {getattr(self, name)}: expected a positive number")
+        if self.frame_shape[0] != self.frame_shape[1] or self.frame_shape[0] < 2:
+            raise ValueError(f"frame_shape is {self.frame_shape}: expected a square")
+        if self.target not in ("calibration", "sample"):
+            raise ValueError(f"target is {self.target!r}: expected 'calibration' or 'sample'")
+
+
 _NEEDED_KEYS = (
     *(
         item.name
@@ -169,6 +260,28 @@ _NEEDED_KEYS = (
     "raster",
     "xrf_detector",
 )
+
+
+_NEEDED_OF_PTYCHOGRAPHY = (
+    *(item.name for item in fields(PtychographyStart) if item.default is MISSING and item.name != "scan"),
+    "raster",
+    "purpose",
+)
+
+
+def _raster_metadata(scan: FlyScan) -> dict[str, Any]:
+    """A raster in lists and numbers; a regular one says nothing of offsets."""
+    raster = asdict(scan)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in raster.items() if value != ()}
+
+
+def _scan_from_metadata(raster: Mapping[str, Any]) -> FlyScan:
+    values = dict(raster)
+    values["shape"] = _pair(values["shape"], int)
+    values["centre_um"] = _pair(values["centre_um"], float)
+    for name in ("row_offset_y_um", "row_offset_x_um"):
+        values[name] = tuple(float(offset) for offset in values.get(name, ()))
+    return FlyScan(**values)
 
 
 def _pair(values: Any, kind: type) -> tuple[Any, Any]:

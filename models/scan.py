@@ -1,6 +1,6 @@
 """What was asked for: the raster of one projection and the angles of a series."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 
 Motion = Literal["fly", "step"]
 AngleOrder = Literal["monotonic", "interleaved", "golden"]
+ROW_START_STEPS, ROW_PLACE_STEPS = 0.5, 0.3
+"""How far a line of unequal lines may lie from its regular place, along and across, in steps: measured as the best of
+the patterns that a fly-scan can fly."""
 
 
 @dataclass(frozen=True)
 class FlyScan:
     """The raster of one projection.
 
-    Pixel (row, point) is centred at ``y_um()[row], x_um()[point]``; x, the last axis, is the fast axis. In fly mode the
-    stage moves by one step during each dwell, so a sample integrates over the step that is centred on its pixel.
+    Pixel (row, point) is centred at ``y_um()[row], row_x_um(row)[point]``; x, the last axis, is the fast axis. In fly
+    mode the stage moves by one step during each dwell, so a sample integrates over the step that is centred on its
+    pixel.
     """
 
     shape: tuple[int, int]
@@ -27,6 +31,10 @@ class FlyScan:
     snake: bool = False
     centre_um: tuple[float, float] = (0.0, 0.0)
     """(y, x) of the middle of the raster."""
+    row_offset_y_um: tuple[float, ...] = ()
+    """Of each row from its regular place, which makes the pitch unequal; empty: a regular raster."""
+    row_offset_x_um: tuple[float, ...] = ()
+    """Of all points of each row, which makes the starts unequal; empty: a regular raster."""
 
     def __post_init__(self) -> None:
         if len(self.shape) != 2 or min(self.shape) < 1:
@@ -37,6 +45,12 @@ class FlyScan:
                 raise ValueError(f"{name} is {value}: pass a positive number")
         if self.motion not in ("fly", "step"):
             raise ValueError(f"motion is {self.motion!r}: pass 'fly' or 'step'")
+        for name in ("row_offset_y_um", "row_offset_x_um"):
+            offsets = getattr(self, name)
+            if offsets and (len(offsets) != self.shape[0] or not all(map(isfinite, offsets))):
+                raise ValueError(
+                    f"{name} has {len(offsets)} entries: pass one finite number for each of {self.shape[0]} rows"
+                )
 
     @classmethod
     def over(
@@ -66,13 +80,37 @@ class FlyScan:
         """(height, width) covered, in um."""
         return self.shape[0] * self.step_nm * 1e-3, self.shape[1] * self.step_nm * 1e-3
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether rows have equal pitch and equal starts."""
+        return not (any(self.row_offset_y_um) or any(self.row_offset_x_um))
+
     def y_um(self) -> NDArray[np.float64]:
-        """Row centres, shape (rows,)."""
-        return self._centres_um(axis=0)
+        """Row centres, shape (rows,), with their offsets."""
+        centres = self._centres_um(axis=0)
+        return centres + np.asarray(self.row_offset_y_um) if self.row_offset_y_um else centres
 
     def x_um(self) -> NDArray[np.float64]:
-        """Point centres, shape (points,), in increasing order whatever the direction a row is flown in."""
+        """Point centres of a row without offset, shape (points,), in increasing order whatever the direction flown."""
         return self._centres_um(axis=1)
+
+    def row_x_um(self, row: int) -> NDArray[np.float64]:
+        """Point centres of one row, shape (points,), with its offset."""
+        return self.x_um() + (self.row_offset_x_um[row] if self.row_offset_x_um else 0.0)
+
+    def with_unequal_lines(self, seed: int) -> "FlyScan":
+        """The raster with random starts (+-0.5 step) and places (+-0.3 step) of its rows.
+
+        A regular raster is periodic, and so are the artefacts that ptychography makes of it; rows are all that a
+        fly-scan can shift. The seed makes the offsets, which the record carries.
+
+        Source: Thibault et al., Ultramicroscopy 109 (2009) 338 (raster-grid pathology).
+        """
+        rng = np.random.default_rng(seed)
+        step_um = self.step_nm * 1e-3
+        starts_um = rng.uniform(-ROW_START_STEPS, ROW_START_STEPS, self.shape[0]) * step_um
+        places_um = rng.uniform(-ROW_PLACE_STEPS, ROW_PLACE_STEPS, self.shape[0]) * step_um
+        return replace(self, row_offset_y_um=tuple(places_um.tolist()), row_offset_x_um=tuple(starts_um.tolist()))
 
     def is_reversed(self, row: int) -> bool:
         """Whether a snake scan flies this row from high x to low x."""

@@ -11,6 +11,17 @@ from models.scan import AngleOrder, FlyScan, Motion, ordered_angles
 from plans.devices.beamline import Beamline
 from plans.devices.stage import Stage
 
+LARGEST_STEP = 0.5
+"""Of the lit extent (90 % of the photons): at least half of it must be lit again by the next frame."""
+USUAL_STEP, USUAL_LINES = 0.22, 20
+"""Step in shares of the lit extent, and rows and points. Of the twin's star, 400 frames at 30, 45 and 60 nm (shares of
+0.22, 0.33, 0.43) gave the probe back with a correlation of 0.998, 0.979 and 0.970 (5 free modes, 60 epochs)."""
+FRAME_DWELL_S = 0.02
+FRAME_PHOTONS = 1e5
+"""On the specimen: recovery gains little from more, and no pixel of the camera comes near its 16 bits."""
+FEWEST_LINES = 4
+"""Rows and points: fewer frames leave probe and object undetermined."""
+
 
 def flown_raster(
     stage: Stage,
@@ -32,6 +43,56 @@ def flown_raster(
     )
     stage.check_reach(scan)
     return scan
+
+
+def overlapping_raster(
+    beamline: Beamline,
+    fov_um: Sequence[float] | None,
+    step_nm: float | None,
+    dwell_s: float,
+    motion: Motion,
+    centre_um: Sequence[float] = (0.0, 0.0),
+    line_seed: int = 0,
+) -> FlyScan:
+    """A raster of unequal lines for ptychography, 20 x 20 points that overlap well where nothing else is asked for.
+
+    Raises:
+        ValueError: it makes no sense, frames would overlap too little, or the stage does not reach that far.
+    """
+    if step_nm is None:
+        step_nm = max(1.0, float(round(USUAL_STEP * beamline.probe.extent_nm())))
+    if fov_um is None:
+        fov_um = (USUAL_LINES * step_nm * 1e-3,) * 2
+    regular = flown_raster(beamline.stage, fov_um, step_nm, dwell_s, motion, snake=True, centre_um=centre_um)
+    extent_nm = beamline.probe.extent_nm()
+    if step_nm > LARGEST_STEP * extent_nm:
+        raise ValueError(
+            f"step_nm is {step_nm:g} with a probe that lights {extent_nm:.0f} nm: neighbouring frames must overlap, "
+            f"pass at most {LARGEST_STEP * extent_nm:.0f}"
+        )
+    if min(regular.shape) < FEWEST_LINES:
+        raise ValueError(
+            f"fov_um is {list(fov_um)}, {regular.shape[0]} x {regular.shape[1]} points: "
+            f"pass at least {FEWEST_LINES} along either side"
+        )
+    scan = regular.with_unequal_lines(line_seed)
+    beamline.stage.check_reach(scan)
+    return scan
+
+
+def filter_transmission(beamline: Beamline, dwell_s: float, photons: float) -> float:
+    """Of the filters that leave so many photons on the specimen in a dwell.
+
+    Raises:
+        ValueError: the beam has not that many.
+    """
+    available = beamline.flux_hz * dwell_s
+    if not (isfinite(photons) and 0 < photons <= available):
+        raise ValueError(
+            f"photons is {photons:g}: the beam has {available:.3g} in dwell_s of {dwell_s:g}, pass a positive number "
+            f"up to that or a longer dwell_s"
+        )
+    return photons / available
 
 
 def mapped_elements(beamline: Beamline, elements: Sequence[str] | None) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ def flyscan_projection(
         i0_nominal=beamline.specimen_in_beam.i0_nominal(scan.dwell_s),
         probe=probe,
         angles_deg=(float(theta_deg),),
+        optics=beamline.optics,
     )
     described = {**(md or {}), "plan_name": flyscan_projection.__name__, "plan_args": arguments}
     return (yield from projection_run(beamline, start, diffraction, flush_period_s, described))
@@ -98,20 +99,26 @@ def flyscan_projection(
 def projection_run(
     beamline: Beamline, start: ProjectionStart, diffraction: bool, flush_period_s: float, md: Mapping[str, Any]
 ) -> MsgGenerator[str]:
-    """Move to where the raster begins and fly it as one run; its start document is ``md`` and ``start``.
+    """Fly one projection as one run; its start document is ``md`` and ``start``.
 
     Returns:
         The run's uid.
     """
-    metadata = {
-        **md,
-        **start.to_metadata(),
-        "plan_type": PLAN_TYPE,
-        "tiled_specs": [PROJECTION_SPEC],
-        "flux_hz": beamline.flux_hz,
-        "specimen": {"name": beamline.specimen.name, "seed": beamline.specimen.seed},
-    }
+    metadata = {**md, **start.to_metadata(), "tiled_specs": [PROJECTION_SPEC], "flux_hz": beamline.flux_hz}
     flight = Flight(start.scan, start.purpose, with_frames=diffraction)
+    return (yield from flown_run(beamline, flight, start.theta_deg, flush_period_s, metadata))
+
+
+def flown_run(
+    beamline: Beamline, flight: Flight, theta_deg: float, flush_period_s: float, md: Mapping[str, Any]
+) -> MsgGenerator[str]:
+    """Move to where the raster begins and fly it as one run.
+
+    Returns:
+        The run's uid.
+    """
+    specimen = beamline.specimen_in_beam.targets[flight.target]
+    metadata = {**md, "plan_type": PLAN_TYPE, "specimen": {"name": specimen.name, "seed": specimen.seed}}
 
     @bpp.stage_decorator([beamline.flyer])
     @bpp.run_decorator(md=metadata)
@@ -119,9 +126,9 @@ def projection_run(
         yield from _record_baseline(beamline)
         yield from _fly(beamline, flight, flush_period_s)
 
-    stage, scan = beamline.stage, start.scan
+    stage, scan = beamline.stage, flight.scan
     yield from bps.checkpoint()
-    yield from bps.mv(stage.theta, start.theta_deg, stage.y, float(scan.y_um()[0]), stage.x, float(scan.x_um()[0]))
+    yield from bps.mv(stage.theta, theta_deg, stage.y, float(scan.y_um()[0]), stage.x, float(scan.row_x_um(0)[0]))
     return cast(str, (yield from recorded()))
 
 

@@ -9,7 +9,7 @@ _LAYOUT = "{desc} |{bar}| {n_fmt}/{total_fmt} angles, {elapsed} gone, {remaining
 
 
 class AngleProgress:
-    """A RunEngine callback for `plans.tomography.coarse_flyscan_tomo`; runs of other plans leave no trace."""
+    """A RunEngine callback for `plans.tomography.coarse_flyscan_tomo`; of other runs it tells the cost alone."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to a stream, standard error by default."""
@@ -28,6 +28,8 @@ class AngleProgress:
         progress = start.get("progress")
         if progress is None:
             self._close()
+            if "estimate" in start:
+                self._tell_cost(start)
             return
         if self._bar is None:
             self._bar = self._opened(start)
@@ -44,9 +46,12 @@ class AngleProgress:
                 self._close()
 
     def _opened(self, start: Mapping[str, Any]) -> "tqdm[Any]":
-        tqdm.write(f"{start['sample_name']}: {start['estimate']['text']}", file=self._stream)
+        self._tell_cost(start)
         progress = start["progress"]
         return tqdm(total=progress["angles"], initial=progress["angles_done"], file=self._stream, bar_format=_LAYOUT)
+
+    def _tell_cost(self, start: Mapping[str, Any]) -> None:
+        tqdm.write(f"{start['sample_name']}: {start['estimate']['text']}", file=self._stream)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -15,6 +15,7 @@ from plans.arguments import flown_raster, mapped_elements, measured_indices, pla
 from plans.devices.beamline import Beamline
 from plans.estimates import estimate_scans
 from plans.flyscan import FLUSH_PERIOD_S, projection_run
+from plans.ptychography import ptychography_scan
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class SeriesResult:
 
     Attributes:
         run_uids: in the order of measurement; with fine scans, coarse and fine in turn.
+        probe_run_uid: of the ptychography scan before them, where one was asked for.
     """
 
     series_uid: str
     run_uids: tuple[str, ...]
+    probe_run_uid: str | None = None
 
 
 def coarse_flyscan_tomo(
@@ -44,6 +47,7 @@ def coarse_flyscan_tomo(
     elements: Sequence[str] | None = None,
     fine_step_nm: float | None = None,
     diffraction: bool = False,
+    probe_scan: bool = False,
     probe: str | None = None,
     series_uid: str | None = None,
     series_name: str | None = None,
@@ -76,6 +80,8 @@ def coarse_flyscan_tomo(
         elements: to map; by default those of the specimen.
         fine_step_nm: take a fine scan of this step beside each coarse one; the pair is linked by ``paired_run_uid``.
         diffraction: take a diffraction frame at every point too.
+        probe_scan: first take a `plans.ptychography.ptychography_scan` of the calibration object, as a run of its own
+            that names the series.
         probe: key of the probe in the catalogue; by default the newest that fits.
         series_uid: of the series to go on with; by default a new one.
         series_name: for people; by default the sample's name.
@@ -109,9 +115,16 @@ def coarse_flyscan_tomo(
         i0_nominal=beamline.specimen_in_beam.i0_nominal(scans[0].dwell_s),
         probe=probe,
         angles_deg=angles,
+        optics=beamline.optics,
     )
+    probe_run_uid = None
+    if probe_scan:
+        probe_run_uid = yield from ptychography_scan(
+            beamline, sample=sample, series_uid=start.series_uid, flush_period_s=flush_period_s, md=md
+        )
     described = {**(md or {}), "plan_name": coarse_flyscan_tomo.__name__, "plan_args": arguments}
-    return (yield from _series(beamline, start, indices, scans[1:], diffraction, flush_period_s, described))
+    series = yield from _series(beamline, start, indices, scans[1:], diffraction, flush_period_s, described)
+    return replace(series, probe_run_uid=probe_run_uid)
 
 
 def bind(plan: Callable[..., MsgGenerator[Any]], beamline: Beamline) -> Callable[..., MsgGenerator[Any]]:

@@ -9,6 +9,7 @@ from models.phantoms.intervals import Field
 from models.phantoms.nmc import nmc_particle
 from models.phantoms.projection import areal_density_ug_cm2, voxel_density_g_cm3
 from models.phantoms.shapes import Scene
+from models.phantoms.star import siemens_star
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,11 @@ class Specimen:
         return voxel_density_g_cm3(self.scene, shape, voxel_size_nm, centre_um)
 
 
-SPECIMENS: dict[str, Callable[[int], Scene]] = {"zn-mn-cathode": zn_mn_cathode, "nmc-particle": nmc_particle}
+SPECIMENS: dict[str, Callable[[int], Scene]] = {
+    "zn-mn-cathode": zn_mn_cathode,
+    "nmc-particle": nmc_particle,
+    "siemens-star": siemens_star,
+}
 
 
 @lru_cache(maxsize=8)

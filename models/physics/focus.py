@@ -6,9 +6,9 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from models.physics.photon import wavelength_nm
 from models.physics.xray import FWHM_PER_SIGMA
 
-HC_KEV_NM = 1.2398420
 _SUBSAMPLES = 8  # per pupil pixel and axis, so that the pupil's edge and stop lie where the optics say, not on the grid
 _NEGLIGIBLE_POWER = 1e-7  # of the strongest coherent mode
 
@@ -21,11 +21,6 @@ def check_positive(**lengths: float) -> None:
     for name, value in lengths.items():
         if not (isfinite(value) and value > 0):
             raise ValueError(f"{name} is {value}: pass a positive number")
-
-
-def wavelength_nm(energy_kev: float) -> float:
-    """The photon's wavelength."""
-    return HC_KEV_NM / energy_kev
 
 
 def focus_modes(

@@ -85,6 +85,15 @@ class Probe:
         row, column = np.unravel_index(np.argmax(intensity), intensity.shape)
         return _fwhm_px(intensity[:, column]) * self.pixel_size_nm, _fwhm_px(intensity[row]) * self.pixel_size_nm
 
+    def extent_nm(self, share: float = 0.9) -> float:
+        """Diameter of the disc about the window's middle that holds this share of the photons."""
+        intensity = self.intensity()
+        y, x = np.indices(intensity.shape) - len(intensity) // 2
+        radius = np.hypot(y, x).ravel()
+        order = np.argsort(radius, kind="stable")
+        within = np.searchsorted(np.cumsum(intensity.ravel()[order]), share)
+        return float(2 * radius[order][min(int(within), len(order) - 1)] * self.pixel_size_nm)
+
     def resampled(self, pixel_size_nm: float) -> "Probe":
         """The same band-limited wavefield, with the same power, sampled at other pixels over (nearly) the same window.
 

@@ -3,16 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from ophyd import Signal
 
 from models.phantoms.specimens import Specimen, make_specimen
+from models.physics.diffraction import beam_stop_pixels
+from models.physics.photon import wavelength_nm
 from models.physics.probe import Probe, zone_plate_probe
 from models.run_schema import XrfDetector
 from plans.devices.diffraction_camera import DiffractionCamera
 from plans.devices.faults import Faults
 from plans.devices.fly_controller import FlyController
 from plans.devices.scaler import Scaler
-from plans.devices.specimen_in_beam import SpecimenInBeam
+from plans.devices.specimen_in_beam import LARGEST_FRAME, SpecimenInBeam
 from plans.devices.stage import Encoders, Stage
 from plans.devices.timing import BeamlineTiming
 from plans.devices.xrf_detector import XrfSpectrometer
@@ -21,6 +25,8 @@ RING_CURRENT_MA = 400.0
 FLUX_HZ = 5.0e8
 """In the focus of a zone plate at a nanoprobe; of the cathode it gives up to some 8000 counts a point in 30 ms."""
 PHOTONS_PER_I0_COUNT = 100.0
+CAMERA_PIXEL_UM = 55.0
+"""Of a Medipix chip, as in the Merlin cameras at nanoprobes."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Beamline:
         ring_current: mA; a suspender on it pauses plans while the beam is gone, as on a real ring.
         detector: the spectrometer as the fit needs to know it.
         folder: where the devices write their files; Tiled must see the same absolute path.
+        optics: name of what focuses the beam; a probe fits measurements with the same optics and energy.
     """
 
     stage: Stage
@@ -45,6 +52,7 @@ class Beamline:
     timing: BeamlineTiming
     time_scale: float
     folder: Path
+    optics: str
 
     @property
     def specimen(self) -> Specimen:
@@ -66,6 +74,12 @@ class Beamline:
         """Photons per second in the probe."""
         return self.specimen_in_beam.flux_hz
 
+    @property
+    def camera_distance_m(self) -> float:
+        """From specimen to camera, where one of its pixels spans 1 / (side of the probe's window), as frames do."""
+        window_nm = float(self.probe.modes.shape[-1] * self.probe.pixel_size_nm)
+        return CAMERA_PIXEL_UM * 1e3 * window_nm / wavelength_nm(self.energy_kev) * 1e-9
+
 
 def make_beamline(
     folder: Path | str,
@@ -79,6 +93,11 @@ def make_beamline(
     flux_hz: float = FLUX_HZ,
     faults: Faults | None = None,
     timing: BeamlineTiming | None = None,
+    calibration: str | None = "siemens-star",
+    optics: str | None = None,
+    frame_side_px: int = LARGEST_FRAME,
+    dead_pixels: NDArray[np.bool_] | None = None,
+    beam_stop_px: float = 0.0,
 ) -> Beamline:
     """Build the simulated nanoprobe.
 
@@ -93,6 +112,11 @@ def make_beamline(
         flux_hz: photons per second in the probe.
         faults: what goes wrong; nothing by default.
         timing: speeds and dead times.
+        calibration: name of a strong specimen, mounted beside the one to be measured, that makes the probe known.
+        optics: name of what focuses the beam; the probe's description by default.
+        frame_side_px: of the camera, even; no more than the probe's window is used.
+        dead_pixels: (qy, qx) of the camera, gaps included; none by default.
+        beam_stop_px: diameter of a stop in the direct beam, in camera pixels; none by default.
 
     Raises:
         ValueError: there is no such specimen, a number makes no sense, or the folder's name cannot stand in a URI.
@@ -106,13 +130,17 @@ def make_beamline(
         raise ValueError(f"folder is {str(folder)!r}: #, ? and % have a meaning in a URI, choose another one")
     timing = timing or BeamlineTiming()
     detector = XrfDetector(n_detectors, n_channels, photons_per_i0_count=PHOTONS_PER_I0_COUNT)
+    probe = probe or zone_plate_probe()
+    side = min(frame_side_px, probe.modes.shape[-1])
     in_beam = SpecimenInBeam(
         make_specimen(specimen, seed),
-        probe or zone_plate_probe(),
+        probe,
         detector,
         flux_hz=flux_hz,
         seed=seed,
         faults=faults or Faults(),
+        calibration=None if calibration is None else make_specimen(calibration, seed),
+        blind_pixels=_blind_pixels(side, dead_pixels, beam_stop_px),
     )
     ring_current = Signal(name="ring_current", value=RING_CURRENT_MA)
     stage = Stage(name="stage", timing=timing, time_scale=time_scale)
@@ -121,7 +149,7 @@ def make_beamline(
         Scaler(name="scaler"),
         Encoders(name="encoders"),
     )
-    camera = DiffractionCamera(name="camera", frame_shape=in_beam.frame_shape)
+    camera = DiffractionCamera(name="camera", blind_pixels=in_beam.blind_pixels)
     flyer = FlyController(
         name="flyer",
         folder=folder,
@@ -134,5 +162,31 @@ def make_beamline(
         time_scale=time_scale,
     )
     return Beamline(
-        stage, xrf, scaler, encoders, camera, flyer, ring_current, in_beam, detector, timing, time_scale, folder
+        stage,
+        xrf,
+        scaler,
+        encoders,
+        camera,
+        flyer,
+        ring_current,
+        in_beam,
+        detector,
+        timing,
+        time_scale,
+        folder,
+        optics or probe.description or "unnamed optics",
     )
+
+
+def _blind_pixels(side: int, dead_pixels: NDArray[np.bool_] | None, beam_stop_px: float) -> NDArray[np.bool_]:
+    """Dead ones and those behind the stop, (qy, qx)."""
+    if side < 2 or side % 2:
+        raise ValueError(f"frame_side_px is {side}: pass an even number of pixels")
+    if not 0 <= beam_stop_px < side:
+        raise ValueError(f"beam_stop_px is {beam_stop_px}: pass a diameter from 0 to less than {side} camera pixels")
+    behind_stop = beam_stop_pixels((side, side), beam_stop_px)
+    if dead_pixels is None:
+        return behind_stop
+    if dead_pixels.shape != behind_stop.shape:
+        raise ValueError(f"dead_pixels has shape {dead_pixels.shape}: the camera has {behind_stop.shape}")
+    return np.asarray(behind_stop | dead_pixels, bool)

@@ -35,6 +35,7 @@ class Exposure:
         spectra: of one detector element.
         i0_nominal: mean monitor counts of a point in full beam.
         far_field: diffraction, where frames are taken.
+        blind_pixels: (qy, qx), those of the camera that count nothing.
         noise_key: of this flight; a row's noise follows from it and the row's number.
     """
 
@@ -45,6 +46,7 @@ class Exposure:
     detector: XrfDetector
     i0_nominal: float
     far_field: FarField | None
+    blind_pixels: NDArray[np.bool_]
     faults: Faults
     noise_key: tuple[int, ...]
 
@@ -63,7 +65,8 @@ class Exposure:
         reading: dict[str, NDArray[Any]] = {SPECTRA: counts, LIVE_TIME_S: live_s, REAL_TIME_S: real_s, I0: i0}
         reading |= self._positions(row)
         if self.far_field is not None:
-            reading[FRAMES] = _counted(self.far_field.row(row) * photons[:, None, None], rng)
+            expected_frames = self.far_field.row(row) * photons[:, None, None] * ~self.blind_pixels
+            reading[FRAMES] = _counted(expected_frames, rng)
         self._lose_points(row, reading, rng)
         return reading
 
@@ -83,7 +86,7 @@ class Exposure:
 
     def _positions(self, row: int) -> dict[str, NDArray[np.float64]]:
         error_y_um, error_x_um = self.stage_error_um[:, row]
-        return {X_UM: self.scan.x_um() + error_x_um, Y_UM: self.scan.y_um()[row] + error_y_um}
+        return {X_UM: self.scan.row_x_um(row) + error_x_um, Y_UM: self.scan.y_um()[row] + error_y_um}
 
     def _lose_points(self, row: int, reading: dict[str, NDArray[Any]], rng: np.random.Generator) -> None:
         """Points that the detectors missed: no counts, NaN in times and monitor."""
@@ -97,5 +100,5 @@ class Exposure:
 
 
 def _counted(expected: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Photons in a frame, up to what 16 bits hold."""
+    """Photons in a frame, up to what 16 bits hold: a brighter pixel is clipped there, silently as in a real camera."""
     return np.minimum(rng.poisson(expected), np.iinfo(np.uint16).max).astype(np.uint16)

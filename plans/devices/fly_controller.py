@@ -12,7 +12,7 @@ from bluesky.run_engine import NoReplayAllowed
 from ophyd import Device
 from ophyd.status import DeviceStatus
 
-from models.run_schema import Purpose
+from models.run_schema import FlightPurpose, Target
 from models.scan import FlyScan
 from plans.devices.exposure import Exposure
 from plans.devices.row_detector import RowDetector
@@ -23,11 +23,19 @@ from plans.devices.timing import BeamlineTiming
 
 @dataclass(frozen=True)
 class Flight:
-    """What to fly: one raster at the angle where the stage stands."""
+    """What to fly: one raster at the angle where the stage stands.
+
+    Attributes:
+        with_frames: take diffraction frames too.
+        target: what to bring into the beam.
+        filter_transmission: share of the beam that filters let through.
+    """
 
     scan: FlyScan
-    purpose: Purpose = "coarse"
+    purpose: FlightPurpose = "coarse"
     with_frames: bool = False
+    target: Target = "sample"
+    filter_transmission: float = 1.0
 
 
 class _Gate:
@@ -160,7 +168,12 @@ class FlyController(Device):
     def _fly(self, flight: Flight, landed: DeviceStatus) -> None:
         try:
             exposure = self._specimen_in_beam.expose(
-                flight.scan, float(self._stage.theta.position), flight.purpose, flight.with_frames
+                flight.scan,
+                float(self._stage.theta.position),
+                flight.purpose,
+                flight.with_frames,
+                flight.target,
+                flight.filter_transmission,
             )
             for row in range(flight.scan.shape[0]):
                 if not self._fly_row(row, exposure):
@@ -186,4 +199,4 @@ class FlyController(Device):
     def _move_along(self, row: int, scan: FlyScan) -> None:
         end_of_row = 0 if scan.is_reversed(row) else -1
         self._stage.y.follow(float(scan.y_um()[row]))
-        self._stage.x.follow(float(scan.x_um()[end_of_row]))
+        self._stage.x.follow(float(scan.row_x_um(row)[end_of_row]))

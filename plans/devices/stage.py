@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from threading import Lock, Timer
 from typing import Any
 
+import numpy as np
 from ophyd import Component, Device, SoftPositioner
 from ophyd.status import MoveStatus
 
@@ -112,8 +113,9 @@ class Stage(Device):
             ValueError: it reaches beyond the stage's range.
         """
         low, high = RANGE_UM
-        for axis, positions_um in {"x": scan.x_um(), "y": scan.y_um()}.items():
-            first, last = float(positions_um[0]), float(positions_um[-1])
+        along_x_um = np.array([scan.row_x_um(row) for row in range(scan.shape[0])])
+        for axis, positions_um in {"x": along_x_um, "y": scan.y_um()}.items():
+            first, last = float(positions_um.min()), float(positions_um.max())
             if not (low <= first and last <= high):
                 raise ValueError(
                     f"the raster needs {axis} from {first:g} to {last:g} um: the stage reaches {low:g} to {high:g} um, "

@@ -8,6 +8,7 @@ from bluesky import RunEngine
 
 from plans.devices.beamline import Beamline, make_beamline
 from plans.flyscan import flyscan_projection
+from plans.ptychography import ptychography_scan
 from plans.tomography import bind, coarse_flyscan_tomo
 from services.catalog.backup import BackupRestorer
 from services.catalog.client import Catalog, connect
@@ -45,5 +46,6 @@ def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSessi
     restorer = BackupRestorer(catalog, folder / "backup")
     restorer("stop", {})  # what an earlier session could not write
     RE.subscribe(restorer)
-    plans = {plan.__name__: bind(plan, beamline) for plan in (coarse_flyscan_tomo, flyscan_projection)}
+    public = (coarse_flyscan_tomo, flyscan_projection, ptychography_scan)
+    plans: dict[str, Callable[..., Any]] = {plan.__name__: bind(plan, beamline) for plan in public}
     return BeamlineSession(RE, beamline, catalog, plans)

@@ -16,6 +16,7 @@ subprobe: the simulated nanoprobe with {specimen} in the beam, writing to {uri}
 
   RE(coarse_flyscan_tomo(sample="ZnMn-32cyc", angles_deg=angles(24), fov_um=[4.2, 4.2], step_nm=120))
   estimate(angles_deg=angles(24), fov_um=[4.2, 4.2], step_nm=120)     time, dose, bytes before the scan
+  RE(ptychography_scan(sample="ZnMn-32cyc"))                          frames that tell the probe
   raw[-1]["xrf"].read()        the newest run            processed          the enhanced series
   coarse_flyscan_tomo?         every argument            RE.abort(), RE.resume() after Ctrl-C
 """

@@ -65,13 +65,14 @@ def finished_projections(catalog: Catalog) -> Iterator[FinishedRun]:
 
 
 def earliest_run(catalog: Catalog, series_uid: str) -> FinishedRun:
-    """The first run of a series, finished or not: it names the series, so that every worker finds the same name.
+    """The first projection of a series, finished or not: it names the series, so that every worker finds the same name.
 
     Raises:
-        NotFoundError: no run of that series.
+        NotFoundError: no projection of that series.
     """
     with catalog_errors(f"looking for the runs of series {series_uid}"):
-        for run_uid, run in catalog.raw.search(Eq("start.series_uid", series_uid)).items():
+        projections = catalog.raw.search(SpecsQuery([PROJECTION_SPEC]))
+        for run_uid, run in projections.search(Eq("start.series_uid", series_uid)).items():
             return FinishedRun.from_metadata(run_uid, run.metadata)
     raise NotFoundError(f"no run of series {series_uid} in /raw: is the series uid right?")
 

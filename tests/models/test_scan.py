@@ -41,7 +41,37 @@ def test_only_odd_rows_of_a_snake_are_flown_backwards() -> None:
     assert not FlyScan((4, 4), 100.0, 0.03).is_reversed(1)
 
 
-@pytest.mark.parametrize("wrong", [{"shape": (0, 3)}, {"step_nm": float("nan")}, {"dwell_s": -1.0}, {"motion": "jump"}])
+def test_unequal_lines_start_and_stand_within_their_tolerance_and_differently() -> None:
+    regular = FlyScan((40, 30), 100.0, 0.03, centre_um=(2.0, 1.0))
+    unequal = regular.with_unequal_lines(seed=3)
+    along = np.array([unequal.row_x_um(row) - regular.x_um() for row in range(40)])
+    across = unequal.y_um() - regular.y_um()
+    assert np.ptp(along, axis=1).max() < 1e-12
+    assert 0.04 < np.abs(along).max() <= 0.05 + 1e-12
+    assert 0.025 < np.abs(across).max() <= 0.03 + 1e-12
+    assert len(set(across)) == len(set(along[:, 0])) == 40
+    assert (np.diff(unequal.y_um()) > 0).all()
+    assert unequal == regular.with_unequal_lines(seed=3) != regular.with_unequal_lines(seed=4)
+    assert regular.is_regular
+    assert not unequal.is_regular
+
+
+def test_rows_of_a_regular_raster_are_all_the_same() -> None:
+    scan = FlyScan((4, 4), 100.0, 0.03)
+    np.testing.assert_array_equal(scan.row_x_um(3), scan.x_um())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": (0, 3)},
+        {"step_nm": float("nan")},
+        {"dwell_s": -1.0},
+        {"motion": "jump"},
+        {"row_offset_y_um": (0.0, 0.1)},
+        {"row_offset_x_um": (0.0, 0.1, float("inf"))},
+    ],
+)
 def test_an_impossible_raster_is_refused_with_what_to_do(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="pass"):
         FlyScan(**({"shape": (3, 3), "step_nm": 100.0, "dwell_s": 0.03} | wrong))  # type: ignore[arg-type]
@@ -62,6 +92,14 @@ def test_a_series_cut_short_still_covers_the_whole_range(order: str) -> None:
 
 def test_a_start_document_survives_json() -> None:
     start = _start()
+    assert ProjectionStart.from_metadata(json.loads(json.dumps(start.to_metadata()))) == start
+
+
+def test_only_a_raster_of_unequal_lines_speaks_of_offsets() -> None:
+    scan = _start().scan
+    assert "row_offset_x_um" not in _start().to_metadata()["raster"]
+    start = _start(scan=scan.with_unequal_lines(1))
+    assert len(start.to_metadata()["raster"]["row_offset_x_um"]) == scan.shape[0]
     assert ProjectionStart.from_metadata(json.loads(json.dumps(start.to_metadata()))) == start
 
 

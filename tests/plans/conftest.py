@@ -104,6 +104,28 @@ def beamline(make_twin: Callable[..., Beamline]) -> Beamline:
     return make_twin()
 
 
+@pytest.fixture(scope="session")
+def fine_probe() -> Probe:
+    """A Gaussian of 60 nm whose window holds more than the camera of `make_imager` sees."""
+    return gaussian_probe(60.0, energy_kev=10.0, n=64, pixel_size_nm=7.5)
+
+
+@pytest.fixture
+def make_imager(make_twin: Callable[..., Beamline], fine_probe: Probe) -> Callable[..., Beamline]:
+    """Builds twins for ptychography, with a camera of 32 x 32 pixels."""
+
+    def make(**options: Any) -> Beamline:
+        return make_twin(**({"probe": fine_probe, "frame_side_px": 32} | options))
+
+    return make
+
+
+@pytest.fixture
+def overlapping_scan() -> dict[str, Any]:
+    """Arguments of a small ptychography scan, 5 rows of 7 points."""
+    return {"sample": "NMC 811", "fov_um": [0.22, 0.31], "step_nm": 45}
+
+
 @pytest.fixture
 def scan() -> dict[str, Any]:
     """Arguments of a small scan, 4 rows of 7 points."""

@@ -9,8 +9,9 @@ import pytest
 from bluesky import RunEngine
 
 from models.scan import FlyScan
-from plans.devices.beamline import Beamline
-from plans.estimates import dose_gy, estimate_tomo
+from plans.devices.beamline import Beamline, make_beamline
+from plans.estimates import dose_gy, estimate_ptychography, estimate_tomo
+from plans.ptychography import ptychography_scan
 from plans.tomography import coarse_flyscan_tomo
 
 Twin = Callable[..., Beamline]
@@ -72,3 +73,30 @@ def test_the_twin_takes_the_time_it_foretells(RE: RunEngine, make_twin: Twin, sc
     RE(coarse_flyscan_tomo(beamline, **scan, angles_deg=[5.0]))
     took_s = time.monotonic() - started
     assert 0.2 * beamtime_s <= took_s < 0.2 * beamtime_s + 5.0
+
+
+def test_a_ptychography_scan_tells_frames_photons_overlap_time_and_bytes(tmp_path: Path) -> None:
+    estimate = estimate_ptychography(make_beamline(tmp_path))
+    assert str(estimate) == "400 frames of 1.0e+05 photons, 78% overlap: 13 s, 6.6 MB, 1.5e+06 Gy"
+
+
+def test_the_start_document_of_a_ptychography_scan_foretells_its_bytes(
+    RE: RunEngine, runs: list[Any], make_imager: Twin, overlapping_scan: dict[str, Any]
+) -> None:
+    beamline = make_imager()
+    RE(ptychography_scan(beamline, **overlapping_scan))
+    recorded = sum(runs[0].array(resource["data_key"]).nbytes for resource in runs[0].named("stream_resource"))
+    estimate = runs[0].start["estimate"]
+    assert estimate["n_bytes"] == recorded
+    assert estimate["n_points"] == 35
+    assert estimate["duration_s"] == 1.0, "a twin as fast as it computes has the overhead of a run only"
+
+
+def test_a_probe_scan_adds_its_run_its_time_and_its_bytes_to_a_series_but_no_dose(make_imager: Twin) -> None:
+    beamline = make_imager(time_scale=1.0)
+    alone, probe = estimate_tomo(beamline, **NIGHT), estimate_ptychography(beamline)
+    both = estimate_tomo(beamline, **NIGHT, probe_scan=True)
+    assert (both.n_runs, both.n_points) == (91, alone.n_points + 400)
+    assert both.duration_s == pytest.approx(alone.duration_s + probe.duration_s)
+    assert both.n_bytes == alone.n_bytes + probe.n_bytes
+    assert both.dose_gy == alone.dose_gy

@@ -14,6 +14,7 @@ from bluesky.utils import FailedStatus, RunEngineInterrupted
 from models.run_schema import I0, LIVE_TIME_S, SPECTRA
 from plans.devices.beamline import RING_CURRENT_MA, Beamline
 from plans.flyscan import flyscan_projection
+from plans.ptychography import ptychography_scan
 from plans.tomography import coarse_flyscan_tomo
 
 Twin = Callable[..., Beamline]
@@ -105,6 +106,33 @@ def test_a_scan_paused_at_every_row_is_the_same_scan(
         pauser.join()
     RE.resume()
     assert_equal_runs(runs[1], runs[0])
+
+
+def test_a_paused_ptychography_scan_is_the_same_scan(
+    RE: RunEngine, runs: list[Any], make_imager: Twin, overlapping_scan: Any
+) -> None:
+    RE(ptychography_scan(make_imager(), **overlapping_scan, flush_period_s=0.01))
+    beamline = make_imager(time_scale=TIME_SCALE)
+    pauser = after_rows(beamline, 2, RE.request_pause)
+    with pytest.raises(RunEngineInterrupted):
+        RE(ptychography_scan(beamline, **overlapping_scan, flush_period_s=0.01))
+    pauser.join()
+    assert beamline.camera.get_index() < 5
+    RE.resume()
+    assert [run.exit_status for run in runs] == ["success", "success"]
+    assert_equal_runs(runs[1], runs[0])
+
+
+def test_an_aborted_ptychography_scan_leaves_its_series_unmeasured(
+    RE: RunEngine, runs: list[Any], make_imager: Twin, scan: Any
+) -> None:
+    beamline = make_imager(time_scale=TIME_SCALE)
+    pauser = after_rows(beamline, 2, RE.request_pause)
+    with pytest.raises(RunEngineInterrupted):
+        RE(coarse_flyscan_tomo(beamline, **scan, angles_deg=[0.0], probe_scan=True))
+    pauser.join()
+    RE.abort("the star fell")
+    assert [run.exit_status for run in runs] == ["abort"]
 
 
 def test_a_deferred_pause_finishes_the_projection_in_flight(

@@ -12,9 +12,21 @@ from tiled.client import from_uri
 from tiled.server.simple import SimpleTiledServer
 
 from models.physics.probe import Probe
-from models.run_schema import BASELINE_STREAM, DIFFRACTION_STREAM, PROJECTION_SPEC, SPECTRA, XRF_STREAM
+from models.run_schema import (
+    BASELINE_STREAM,
+    BLIND_PIXELS,
+    DIFFRACTION_STREAM,
+    FRAMES,
+    PROJECTION_SPEC,
+    PTYCHOGRAPHY_SPEC,
+    SPECTRA,
+    X_UM,
+    XRF_STREAM,
+    PtychographyStart,
+)
 from plans.devices.beamline import Beamline, make_beamline
 from plans.flyscan import flyscan_projection
+from plans.ptychography import ptychography_scan
 
 
 @pytest.fixture
@@ -56,3 +68,22 @@ def test_a_run_grows_in_tiled_and_reads_back_as_recorded(
         for key, array in run[stream].base.items():
             np.testing.assert_array_equal(array.read(), runs[0].array(key))
     assert rows_seen[0] < rows_seen[-1] == 4
+
+
+def test_a_ptychography_run_holds_frames_places_geometry_and_blind_pixels(
+    RE: RunEngine, runs: list[Any], tiled: Any, raw_folder: Path, fine_probe: Probe, overlapping_scan: dict[str, Any]
+) -> None:
+    beamline = make_beamline(
+        raw_folder, "nmc-particle", probe=fine_probe, time_scale=0.0, frame_side_px=32, beam_stop_px=4.0
+    )
+    RE.subscribe(TiledWriter(tiled, batch_size=1))
+    run = tiled[RE(ptychography_scan(beamline, **overlapping_scan)).plan_result]
+    assert PTYCHOGRAPHY_SPEC in [spec.name for spec in run.specs]
+    assert PROJECTION_SPEC not in [spec.name for spec in run.specs]
+    start = PtychographyStart.from_metadata(run.metadata["start"])
+    frames = run[DIFFRACTION_STREAM].base[FRAMES].read()
+    assert frames.shape == (5, 7, *start.frame_shape) == (5, 7, 32, 32)
+    np.testing.assert_array_equal(frames, runs[0].array(FRAMES))
+    np.testing.assert_allclose(run[XRF_STREAM].base[X_UM].read()[2], start.scan.row_x_um(2))
+    blind = np.array(run[DIFFRACTION_STREAM].metadata["configuration"]["camera"]["data"][BLIND_PIXELS], bool)
+    np.testing.assert_array_equal(blind, beamline.specimen_in_beam.blind_pixels)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from projection_runs import EVERYTHING, RunWriter
 from tiled_process import TiledProcess
 
-from models.run_schema import ProjectionStart, XrfDetector
+from models.run_schema import PTYCHOGRAPHY_SPEC, ProjectionStart, PtychographyStart, XrfDetector
 from models.scan import FlyScan
 from services.catalog.client import Catalog, connect
 
@@ -77,3 +78,21 @@ def projection_start() -> ProjectionStart:
         i0_nominal=1.0e5,
         angles_deg=(-60.0, 0.0, 60.0),
     )
+
+
+@pytest.fixture
+def ptychography_metadata(projection_start: ProjectionStart) -> dict[str, Any]:
+    """What a ptychography run for the series of `projection_start` says."""
+    start = PtychographyStart(
+        sample_name=projection_start.sample_name,
+        theta_deg=0.0,
+        energy_kev=projection_start.energy_kev,
+        optics="zone plate",
+        scan=projection_start.scan.with_unequal_lines(0),
+        frame_shape=(32, 32),
+        detector_distance_m=0.4,
+        detector_pixel_um=55.0,
+        flux_hz=5e6,
+        series_uid=projection_start.series_uid,
+    )
+    return start.to_metadata() | {"tiled_specs": [PTYCHOGRAPHY_SPEC]}

@@ -21,8 +21,9 @@ def sampled(specimen: Specimen) -> tuple[np.ndarray, np.ndarray]:
     return points, specimen.scene.density_at(points)
 
 
-@pytest.fixture(params=sorted(SPECIMENS))
+@pytest.fixture(params=["nmc-particle", "zn-mn-cathode"])
 def specimen(request: pytest.FixtureRequest) -> Specimen:
+    """One of those that grew."""
     return make_specimen(request.param, 7)
 
 
@@ -71,5 +72,5 @@ def test_nickel_falls_and_manganese_rises_towards_the_surface(nmc: Specimen) -> 
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="choose one of nmc-particle, zn-mn-cathode"):
+    with pytest.raises(ValueError, match="choose one of nmc-particle, siemens-star, zn-mn-cathode"):
         make_specimen("pyrite", 0)

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import j1
 
-from models.physics.focus import wavelength_nm
+from models.physics.photon import wavelength_nm
 from models.physics.probe import Probe, gaussian_probe, load_probe, mll_probe, save_probe, zone_plate_probe
 
 
@@ -171,3 +171,9 @@ def test_impossible_optics_are_refused_by_name(arguments: dict[str, float], mess
 
 def test_wavelength_at_10_kev() -> None:
     assert wavelength_nm(10) == pytest.approx(0.12398, rel=1e-4)
+
+
+def test_the_extent_of_a_gaussian_follows_from_its_width() -> None:
+    probe = gaussian_probe(60.0, n=256, pixel_size_nm=2.0)
+    assert probe.extent_nm(0.5) == pytest.approx(60.0, rel=0.03)
+    assert probe.extent_nm(0.9) == pytest.approx(60.0 * np.sqrt(np.log2(10)), rel=0.03)

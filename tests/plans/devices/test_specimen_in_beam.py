@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.run_schema import I0, LIVE_TIME_S, REAL_TIME_S, SPECTRA, X_UM, Y_UM
+from models.physics.probe import gaussian_probe
+from models.run_schema import FRAMES, I0, LIVE_TIME_S, REAL_TIME_S, SPECTRA, X_UM, Y_UM
 from models.scan import FlyScan
 from plans.devices.beamline import Beamline, make_beamline
 from plans.devices.faults import Faults
@@ -62,6 +63,16 @@ def test_purposes_and_angles_have_noise_of_their_own(beamline: Beamline) -> None
         for theta_deg, purpose in ((0.0, "coarse"), (0.0, "fine"), (-0.1, "coarse"))
     ]
     assert len({tuple(monitor) for monitor in monitors}) == 3
+
+
+def test_an_element_that_the_beam_does_not_excite_only_scatters(make_twin: Twin) -> None:
+    below_the_edge = gaussian_probe(60.0, energy_kev=9.0, n=32, pixel_size_nm=15.0)  # tantalum's is at 9.88 keV
+    in_beam = make_twin(probe=below_the_edge).specimen_in_beam
+    exposure = in_beam.expose(SCAN, 0.0, "probe", with_frames=True, target="calibration")
+    reading = exposure.fly_row(0)
+    assert exposure.spectra.elements == ()
+    assert reading[SPECTRA].sum() > 0
+    assert reading[FRAMES].any()
 
 
 def test_half_the_beam_gives_half_the_counts_and_half_the_monitor(beamline: Beamline) -> None:

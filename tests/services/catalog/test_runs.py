@@ -86,3 +86,13 @@ def test_a_series_is_named_after_its_earliest_run(catalog, run_writer, projectio
     assert earliest_run(catalog, projection_start.series_uid).run_uid == first
     with pytest.raises(NotFoundError, match="no run of series unknown"):
         earliest_run(catalog, "unknown")
+
+
+def test_a_ptychography_run_does_not_name_the_series_it_was_taken_for(
+    catalog, run_writer, projection_start, ptychography_metadata, everything
+):
+    run_writer.write(projection_start, scan_id=3, leave_out=everything, change_start=ptychography_metadata)
+    first = run_writer.write(projection_start, scan_id=4, leave_out=everything)
+
+    assert earliest_run(catalog, projection_start.series_uid).run_uid == first
+    assert [run.run_uid for run in finished_projections(catalog)] == [first]

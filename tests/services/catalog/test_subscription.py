@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.catalog.backlog import reject_run
+from services.catalog.backlog import Backlog, reject_run
 from services.catalog.client import Catalog
 from services.catalog.subscription import ProjectionFeed
 
@@ -64,6 +64,19 @@ def test_only_whole_projections_that_nobody_rejected_come(catalog, feed, run_wri
 
     assert feed.next(_LONG_S).run_uid == good
     assert feed.next(_SHORT_S) is None
+
+
+def test_a_ptychography_run_of_the_series_is_no_projection_to_process(
+    catalog, run_writer, projection_start, ptychography_metadata, everything
+):
+    """Neither one that finished before nor one that comes live."""
+    run_writer.write(projection_start, leave_out=everything, change_start=ptychography_metadata)
+    with ProjectionFeed(catalog, sweep_s=0.2) as feed:
+        run_writer.write(projection_start, leave_out=everything, change_start=ptychography_metadata)
+        projection = run_writer.write(projection_start, leave_out=everything)
+        assert [run.run_uid for run in Backlog(catalog).waiting()] == [projection]
+        assert feed.next(_LONG_S).run_uid == projection
+        assert feed.next(_SHORT_S) is None
 
 
 def test_a_wrong_key_does_not_end_the_feed_and_closing_is_prompt(catalog):

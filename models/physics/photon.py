@@ -1,0 +1,8 @@
+"""What follows from a photon's energy alone."""
+
+HC_KEV_NM = 1.2398420
+
+
+def wavelength_nm(energy_kev: float) -> float:
+    """The photon's wavelength."""
+    return HC_KEV_NM / energy_kev
