@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.physics.focus import HC_KEV_NM
+from models.physics.photon import HC_KEV_NM
 
 LARGEST_BYTES = 2**31
 """Of an array in a file: a 4096-pixel window with sixteen modes. What is larger is no probe."""

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.physics.focus import wavelength_nm
+from models.physics.photon import wavelength_nm
 from services.offline.found_probe import (
     LARGEST_BYTES,
     FoundProbe,

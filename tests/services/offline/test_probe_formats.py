@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.physics.focus import HC_KEV_NM, wavelength_nm
+from models.physics.photon import HC_KEV_NM, wavelength_nm
 from models.physics.probe import Probe, zone_plate_probe
 from services.offline.hdf5 import InputFileError
 from services.offline.probe_files import read_probe

@@ -1,0 +1,1 @@
+"""The probe, and the object, from overlapping diffraction frames."""

@@ -1,0 +1,88 @@
+"""What a ptychography scan has measured, in the object's pixels."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.intp]
+
+LEAST_POINTS = 20
+"""Below, nothing is left to hold out and overlap."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Far-field frames of a scan over one object.
+
+    The object's pixel is wavelength * distance / (n * detector pixel), which makes the far field a discrete Fourier
+    transform of a window of n pixels.
+
+    Attributes:
+        counts: (point, n, n) photons, n even; the direct beam is on pixel n // 2.
+        positions_px: (point, 2) y and x of the middle of each exposure.
+        fly_px: way of the stage during an exposure, y and x; one of them at most. (0, 0) for a step scan.
+        pixel_size_nm: of the object.
+        energy_kev: of the photons.
+        mask: (n, n) True where the detector counts; everywhere by default.
+        background: (n, n) mean photons of a frame that no specimen scatters; none by default.
+    """
+
+    counts: NDArray[np.float32]
+    positions_px: NDArray[np.float64]
+    fly_px: tuple[float, float]
+    pixel_size_nm: float
+    energy_kev: float
+    mask: NDArray[np.bool_] | None = None
+    background: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        self._check_shapes()
+        self._check_counts()
+        if self.positions_px.shape != (len(self.counts), 2):
+            raise ValueError(
+                f"positions have shape {self.positions_px.shape} for {len(self.counts)} frames: pass (y, x) for each"
+            )
+        if not np.isfinite(self.positions_px).all():
+            raise ValueError("positions hold values that are no numbers: leave those points out")
+        if np.count_nonzero(self.fly_px) > 1 or not np.isfinite(self.fly_px).all():
+            raise ValueError(f"fly_px is {self.fly_px}: the stage flies along y or along x, pass 0 for the other")
+        for name, value in (("pixel_size_nm", self.pixel_size_nm), ("energy_kev", self.energy_kev)):
+            if not (np.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value}: pass a positive number")
+
+    def _check_shapes(self) -> None:
+        shape = self.counts.shape
+        if len(shape) != 3 or shape[1] != shape[2] or shape[1] % 2 or not self.counts.size:
+            raise ValueError(f"frames have shape {shape}: (point, n, n) with an even n is needed")
+        if len(self.counts) < LEAST_POINTS:
+            raise ValueError(f"there are {len(self.counts)} frames: at least {LEAST_POINTS} that overlap are needed")
+        for name, plane in (("mask", self.mask), ("background", self.background)):
+            if plane is not None and plane.shape != self.counts.shape[1:]:
+                raise ValueError(f"{name} has shape {plane.shape}, a frame {self.counts.shape[1:]}")
+        if self.mask is not None and not self.mask.any():
+            raise ValueError("the mask leaves no pixel: True is where the detector counts")
+
+    def _check_counts(self) -> None:
+        seen = self.counts[:, self.seen()]
+        if not np.isfinite(seen).all() or seen.min() < 0:
+            raise ValueError("frames hold negative counts or values that are no numbers: mask those pixels")
+        if not seen.any():
+            raise ValueError("every frame is empty: was the shutter open, and is the mask the right way round?")
+
+    @property
+    def side_px(self) -> int:
+        """Pixels along a frame, and along the probe's window."""
+        return int(self.counts.shape[-1])
+
+    def photons(self) -> float:
+        """Mean of a frame, over what the detector sees."""
+        return float(self.counts[:, self.seen()].sum(dtype=np.float64) / len(self.counts))
+
+    def seen(self) -> NDArray[np.bool_]:
+        """(n, n) the mask."""
+        return np.ones(self.counts.shape[1:], np.bool_) if self.mask is None else self.mask
+
+    def of(self, points: Indices) -> "Frames":
+        """Some of the points."""
+        return replace(self, counts=self.counts[points], positions_px=self.positions_px[points])
