@@ -38,7 +38,8 @@ def raw_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiled(tmp_path: Path, raw_folder: Path) -> Iterator[Any]:
     """A client of a server of its own."""
-    with SimpleTiledServer(tmp_path / "tiled", readable_storage=[raw_folder]) as server:
+    # Tiled keeps one key for all servers of a process, the newest's: the reconstruction room's one may be in ours.
+    with SimpleTiledServer(tmp_path / "tiled", readable_storage=[raw_folder], api_key="secret") as server:
         yield from_uri(server.uri)
 
 
