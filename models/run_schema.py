@@ -5,7 +5,7 @@ carries a `ProjectionStart`. A ptychography run, which makes the probe known, ha
 `PtychographyStart`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Literal
@@ -35,7 +35,7 @@ PTYCHOGRAPHY_SPEC = "PtychographyScan"
 PLAN_TYPE = "generator"
 
 Purpose = Literal["coarse", "fine"]
-FlightPurpose = Literal["coarse", "fine", "probe"]
+FlightPurpose = Literal[Purpose, "probe"]
 PROBE_PURPOSE: FlightPurpose = "probe"
 Target = Literal["calibration", "sample"]
 
@@ -139,9 +139,7 @@ class ProjectionStart:
         Raises:
             ValueError: a key is missing or has the wrong form; the message names it.
         """
-        missing = [key for key in _NEEDED_KEYS if key not in start]
-        if missing:
-            raise ValueError(f"start document has no {', '.join(missing)}: a projection run needs them")
+        _check_present(start, _NEEDED_KEYS, "projection")
         try:
             values = {item.name: start[item.name] for item in fields(cls) if item.name in start}
             values |= {
@@ -222,9 +220,7 @@ class PtychographyStart:
         Raises:
             ValueError: a key is missing or has the wrong form; the message names it.
         """
-        missing = [key for key in _NEEDED_OF_PTYCHOGRAPHY if key not in start]
-        if missing:
-            raise ValueError(f"start document has no {', '.join(missing)}: a ptychography run needs them")
+        _check_present(start, _NEEDED_OF_PTYCHOGRAPHY, "ptychography")
         if start["purpose"] != PROBE_PURPOSE:
             raise ValueError(f"purpose is {start['purpose']!r}: expected {PROBE_PURPOSE!r}")
         try:
@@ -267,6 +263,12 @@ _NEEDED_OF_PTYCHOGRAPHY = (
     "raster",
     "purpose",
 )
+
+
+def _check_present(start: Mapping[str, Any], needed: Sequence[str], kind: str) -> None:
+    missing = [key for key in needed if key not in start]
+    if missing:
+        raise ValueError(f"start document has no {', '.join(missing)}: a {kind} run needs them")
 
 
 def _raster_metadata(scan: FlyScan) -> dict[str, Any]:

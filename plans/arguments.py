@@ -59,12 +59,12 @@ def overlapping_raster(
     Raises:
         ValueError: it makes no sense, frames would overlap too little, or the stage does not reach that far.
     """
+    extent_nm = beamline.probe.extent_nm()
     if step_nm is None:
-        step_nm = max(1.0, float(round(USUAL_STEP * beamline.probe.extent_nm())))
+        step_nm = max(1.0, float(round(USUAL_STEP * extent_nm)))
     if fov_um is None:
         fov_um = (USUAL_LINES * step_nm * 1e-3,) * 2
     regular = flown_raster(beamline.stage, fov_um, step_nm, dwell_s, motion, snake=True, centre_um=centre_um)
-    extent_nm = beamline.probe.extent_nm()
     if step_nm > LARGEST_STEP * extent_nm:
         raise ValueError(
             f"step_nm is {step_nm:g} with a probe that lights {extent_nm:.0f} nm: neighbouring frames must overlap, "

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xraylib
 
+from models.physics.diffraction import CM_PER_NM
+from models.physics.photon import J_PER_KEV
 from models.scan import AngleOrder, FlyScan, Motion
 from plans.arguments import (
     FRAME_DWELL_S,
@@ -20,8 +22,6 @@ from plans.devices.beamline import Beamline
 
 ABSORBER = "MnO2"
 """What the dose is given for; it absorbs like the other oxides of a cathode."""
-J_PER_KEV = 1.602176634e-16
-CM_PER_NM = 1e-7
 G_PER_KG = 1e3
 _FRAME_PIXEL_BYTES, _SPECTRUM_CHANNEL_BYTES, _TIME_BYTES, _MONITOR_AND_POSITION_BYTES = 2, 4, 4, 3 * 8
 

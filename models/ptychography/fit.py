@@ -109,9 +109,9 @@ def fit(
 
 @torch.no_grad()
 def expected_counts(frames: Frames, points: Indices, fields: Fields, device: str = "cpu") -> NDArray[np.float32]:
-    """(point, n, n) mean photons that a fit expects, the direct beam on pixel n // 2."""
+    """(point, n, n) mean photons that the outcome of a fit expects, the direct beam on pixel n // 2."""
     scan = _Scan(frames, device)
-    unknown = _Unknowns(scan, fields, FitSettings(device=device), keep_power=True)
+    unknown = _Unknowns(scan, fields, FitSettings(device=device))
     parts = [points[first : first + _AT_ONCE] for first in range(0, len(points), _AT_ONCE)]
     expected = torch.cat([scan.expected(part, *unknown.now(part)) for part in parts])
     return np.asarray(torch.fft.fftshift(expected, (1, 2)).cpu().numpy())
@@ -155,9 +155,9 @@ class _Scan:
 class _Unknowns:
     """What a fit may change, in units in which one learning rate suits all."""
 
-    def __init__(self, scan: _Scan, start: Fields, settings: FitSettings, *, keep_power: bool = False) -> None:
+    def __init__(self, scan: _Scan, start: Fields, settings: FitSettings) -> None:
         probe = np.asarray(start.probe, np.complex64)
-        if not keep_power and start.obj is None:
+        if start.obj is None:  # a start, of any power
             probe = probe * np.float32(np.sqrt(scan.frames.photons() / np.sum(np.abs(probe) ** 2)))
         self._unit = float(np.abs(probe).max())
         self._settings = settings

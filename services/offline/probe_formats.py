@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.physics.photon import wavelength_nm
+from models.physics.photon import J_PER_KEV, wavelength_nm
 from services.offline.found_probe import (
     LARGEST_BYTES,
     FoundProbe,
@@ -19,9 +19,6 @@ from services.offline.found_probe import (
     named_pixel,
     one_number,
 )
-
-KEV_J = 1.602176634e-16
-"""Exact since the SI of 2019."""
 
 Reader = Callable[[Any], FoundProbe]
 
@@ -118,7 +115,7 @@ def _pynx(entry: str) -> Reader:
 def _cxi_energy_kev(file: Any, entry: str = "entry_1") -> float | None:
     """CXI 1.6: SI units throughout, so that the energy of a photon is in joules."""
     energy_j = _numbers_of(file)(f"{entry}/instrument_1/source_1/energy")
-    return energy_j / KEV_J if energy_j else None
+    return energy_j / J_PER_KEV if energy_j else None
 
 
 def _far_field_pixel(file: Any, energy_kev: float, shape: tuple[int, ...]) -> Pixel | None:
