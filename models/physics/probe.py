@@ -38,7 +38,7 @@ class Probe:
     def __post_init__(self) -> None:
         check_positive(pixel_size_nm=self.pixel_size_nm, energy_kev=self.energy_kev)
         _check_modes(self.modes)
-        offset = np.abs(_centroid_offset_px(self.modes))
+        offset = np.abs(centroid_offset_px(self.modes))
         if offset.max() > _OFF_CENTRE_PX:
             raise ValueError(
                 f"the intensity is {offset[0]:.3f}, {offset[1]:.3f} px (y, x) off the window's centre: "
@@ -51,7 +51,7 @@ class Probe:
     ) -> "Probe":
         """A probe from modes that may lie off the middle of their window; shifts them, by fractions of a pixel."""
         _check_modes(modes)
-        offset = _centroid_offset_px(modes)
+        offset = centroid_offset_px(modes)
         if np.abs(offset).max() > _CENTRED_PX:
             modes = _shifted(modes, -offset)
         return cls(np.ascontiguousarray(modes, np.complex64), pixel_size_nm, energy_kev, description)
@@ -275,7 +275,7 @@ def _check_modes(modes: NDArray[np.generic]) -> None:
         raise ValueError("modes holds no finite, non-zero wavefield")
 
 
-def _centroid_offset_px(modes: NDArray[np.generic]) -> NDArray[np.float64]:
+def centroid_offset_px(modes: NDArray[np.generic]) -> NDArray[np.float64]:
     """(y, x) of the intensity's circular centroid from pixel side // 2.
 
     The phase of the lowest frequency stands for the mean position: it moves exactly with the probe, and noise at the

@@ -4,8 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 Indices = NDArray[np.intp]
+
+_FILL_PX = 2.0
+_LEAST_WEIGHT = 1e-3
 
 LEAST_POINTS = 20
 """Below, nothing is left to hold out and overlap."""
@@ -82,6 +86,14 @@ class Frames:
     def seen(self) -> NDArray[np.bool_]:
         """(n, n) the mask."""
         return np.ones(self.counts.shape[1:], np.bool_) if self.mask is None else self.mask
+
+    def mean_frame(self) -> NDArray[np.float64]:
+        """(n, n) mean over points without background; where the detector does not count, what is around."""
+        seen = self.seen()
+        background = 0.0 if self.background is None else self.background
+        mean = np.where(seen, np.maximum(self.counts.mean(0, dtype=np.float64) - background, 0), 0)
+        weight = gaussian_filter(seen.astype(np.float64), _FILL_PX)
+        return np.where(seen, mean, gaussian_filter(mean, _FILL_PX) / np.maximum(weight, _LEAST_WEIGHT))
 
     def of(self, points: Indices) -> "Frames":
         """Some of the points."""

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from simulated_ptychography import NA, Simulated, focus, registered, simulate
 
-from models.ptychography.fit import Fields, FitSettings, expected_counts, fit
+from models.ptychography.fit import FarField, Fields, FitSettings, fit
 from models.ptychography.frames import Frames
+from models.ptychography.judging import deviances
 
 N = 32
 SETTINGS = FitSettings(epochs=25, batch=6)
@@ -25,11 +27,7 @@ def points(frames: Frames) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def deviance(frames: Frames, fields: Fields) -> float:
-    _, held_out = points(frames)
-    expected = expected_counts(frames, held_out, fields).astype(np.float64)
-    counts = frames.counts[held_out]
-    logarithm = np.log(np.maximum(counts, 1) / np.maximum(expected, 1e-9))
-    return float(2 * np.mean(expected - counts + np.where(counts > 0, counts * logarithm, 0)))
+    return float(deviances(frames, points(frames)[1], fields).mean())
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +82,13 @@ def test_a_fit_can_be_repeated_and_stopped(flown: Simulated) -> None:
 
     with pytest.raises(InterruptedError):
         fit(flown.frames, points(flown.frames)[0], start(), short, enough)
+
+
+def test_the_gradient_by_hand_is_that_of_the_photons() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((2, 4, 4), (2, 3, 4, 4), (2, 4, 4))
+    fields = [torch.randn(s, dtype=torch.complex128, generator=generator, requires_grad=True) for s in shapes]
+    assert torch.autograd.gradcheck(FarField.apply, fields)
 
 
 def test_the_start_lies_within_the_aperture() -> None:

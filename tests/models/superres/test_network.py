@@ -63,7 +63,8 @@ def test_a_map_in_other_units_gives_the_same_map_in_those_units(enhancer: Networ
     larger = replace(maps, values=1000 * maps.values, variance=1e6 * maps.variance)
     one, other = (enhancer.enhance(m, probe, "fly", 4) for m in (maps, larger))
     np.testing.assert_allclose(other.values, 1000 * one.values, rtol=1e-3, atol=0.5)
-    np.testing.assert_allclose(other.sigma, 1000 * one.sigma, rtol=1e-3)
+    # Where the processor convolves in bfloat16, another last bit going in moves single pixels by a rounding, 2^-8.
+    np.testing.assert_allclose(other.sigma, 1000 * one.sigma, rtol=1e-2)
 
 
 def test_elements_do_not_leak_into_each_other(enhancer: NetworkEnhancer, probe: Probe) -> None:
