@@ -11,6 +11,7 @@ from services.errors import SubprobeError
 from services.logs import configure_logging
 from services.nexus.commands import export
 from services.offline.commands import reconstruct, resolution
+from services.offline.recover_command import recover_probe
 from services.terminal import (
     Context,
     FolderOption,
@@ -143,6 +144,7 @@ def demo(
         run_demo(context.obj.settings({"folder": folder}), angles, keep, console)
 
 
+app.command()(recover_probe)
 app.command()(reconstruct)
 app.command()(resolution)
 app.command()(export)

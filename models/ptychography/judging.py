@@ -18,16 +18,21 @@ _BAND = 0.05  # of the transfer function's peak
 
 
 def deviances(frames: Frames, points: Indices, fields: Fields, device: str = "cpu") -> NDArray[np.float64]:
-    """(point,) Poisson deviance of each frame, of what the detector sees, over what counting alone would leave: 1 where
-    the fields are true.
+    """`deviance_of` the frames that these fields expect."""
+    return deviance_of(frames, points, expected_counts(frames, points, fields, device))
+
+
+def deviance_of(frames: Frames, points: Indices, expected: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(point,) Poisson deviance of each frame, where the detector sees, over what counting alone would leave: 1 where
+    the expected counts (point, n, n) are true.
 
     Source: McCullagh and Nelder, Generalized Linear Models (1989), section 2.3.
     """
     seen = frames.seen()
-    expected = np.maximum(expected_counts(frames, points, fields, device)[:, seen].astype(np.float64), _LEAST_EXPECTED)
+    mean = np.maximum(expected[:, seen].astype(np.float64), _LEAST_EXPECTED)
     counts = frames.counts[points][:, seen].astype(np.float64)
-    found = 2 * (expected - counts + xlogy(counts, counts / expected))
-    return np.asarray(found.sum(1) / poisson_deviance(expected).sum(1))
+    found = 2 * (mean - counts + xlogy(counts, counts / mean))
+    return np.asarray(found.sum(1) / poisson_deviance(mean).sum(1))
 
 
 def poisson_deviance(expected: NDArray[np.float64]) -> NDArray[np.float64]:

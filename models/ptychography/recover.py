@@ -8,7 +8,7 @@ than one coherent probe does. What wins goes on with both halves together.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ _N_MODES = 3
 _MODE_AMPLITUDE = 0.2
 _SURE = 3.0  # standard errors by which a richer model must be better
 _WORTH = 0.02  # relative: by less, incoherence explains frames of a coherent beam, whose object is not known all over
-UNEXPLAINED = 1.5
+UNEXPLAINED = 2.5
 """Deviance of held-out frames, of what counting leaves, above which a probe is not to be relied on."""
 UNSURE = 0.25
 """`transfer_difference` of two halves above which a probe is not to be relied on."""
@@ -142,6 +142,19 @@ def recover(
         position_shift_px=0.0 if whole.moves_px is None else float(np.sqrt(np.mean(whole.moves_px**2))),
     )
     return replace(found, warnings=_warnings(found))
+
+
+def models_named(names: Sequence[str]) -> tuple[Model, ...]:
+    """Models to try, ``coherent`` first; all where none is named.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    known = get_args(Model)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"model is {name!r}: there are {', '.join(known)}")
+    return tuple(model for model in known if model == "coherent" or not names or model in names)
 
 
 def divided(n_points: int, seed: int) -> tuple[Indices, Indices, Indices]:

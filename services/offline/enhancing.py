@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +18,7 @@ from models.superres.enhancers import make_enhancer
 from models.superres.trust import Trust, judge
 from models.xrf.maps import ElementMaps
 from services.catalog.provenance import software_versions
+from services.offline.devices import check_device
 from services.offline.hdf5 import sha256_of
 from services.offline.map_files import OutputFileError, appearing, check_writable, read_maps, written_maps
 from services.offline.picture import ElementRow, draw_maps
@@ -51,7 +51,7 @@ def enhance_file(request: Request, console: Console, warnings: Console) -> None:
         ValueError: a step that is no whole number of pixels, no such model or device.
     """
     _check_outputs(request)
-    _check_device(request.device)
+    check_device(request.device)
     scale = whole_scale(request.step_nm, request.pixel_nm)
     enhancer = make_enhancer(request.model, request.device)
     probe = read_probe(request.probe, request.probe_pixel_nm)
@@ -89,14 +89,6 @@ def _check_outputs(request: Request) -> None:
             raise OutputFileError(f"{path} is read or written already: choose another name for what is written")
         taken.add(path.resolve())
         check_writable(path, request.overwrite)
-
-
-def _check_device(name: str) -> None:
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"there is no device {name!r} here: pass cpu, cuda or cuda:1 (torch: {reason})") from error
 
 
 def _only(maps: ElementMaps, index: int) -> ElementMaps:
