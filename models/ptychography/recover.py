@@ -8,6 +8,7 @@ than one coherent probe does. What wins goes on with both halves together.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Literal, get_args
 
 import numpy as np
@@ -27,6 +28,7 @@ Progress = Callable[[str, float], None]
 
 _HELD_OUT = 10  # one frame in as many
 _RACE, _TRIAL = 0.15, 0.3  # of the epochs of a fit
+_LEAST_STEPS = 360  # of a fit: few frames are passed over more often
 _GO_ON = 0.5  # of the learning rate, where a model is tried on top of another
 _IN_WORDS: dict[Model, str] = {
     "coherent": "one coherent probe",
@@ -255,9 +257,10 @@ class _Search:
         fit_positions: bool = False,
     ) -> Fields:
         usual = FitSettings()
+        per_epoch = ceil(len(points) / self._settings.batch)
         settings = replace(
             usual,
-            epochs=max(1, round(part * self._settings.epochs)),
+            epochs=max(1, round(part * max(self._settings.epochs, _LEAST_STEPS / per_epoch))),
             batch=self._settings.batch,
             learning_rate=rate * usual.learning_rate,
             fit_source=any(start.source_px),

@@ -1,4 +1,7 @@
-"""What waits to be processed, from the catalogue alone: finished runs that no record settles and nobody rejected."""
+"""What waits to be processed, from the catalogue alone: finished runs that no record settles and nobody rejected.
+
+A projection is settled by its angle's record, a ptychography run by the probe that was found from it.
+"""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +10,8 @@ from typing import Any
 
 from services.catalog.angle_records import AngleRecord, read_records, record_key
 from services.catalog.client import Catalog, catalog_errors, ensure_container, merge_metadata
-from services.catalog.runs import FinishedRun, finished_projections
+from services.catalog.probes import list_probes
+from services.catalog.runs import FinishedRun, finished_probe_scans, finished_projections
 from services.catalog.series_layout import find_series_container
 
 REJECTED = "rejected"
@@ -21,14 +25,24 @@ class Backlog:
         self._records: dict[str, dict[str, AngleRecord]] = {}
 
     def waiting(self) -> Iterator[FinishedRun]:
-        """Every run that waits, the newest first."""
+        """Every projection that waits, the newest first."""
         return (run for run in finished_projections(self._catalog) if not self.is_settled(run))
+
+    def waiting_probe_scans(self) -> Iterator[FinishedRun]:
+        """Every ptychography run whose probe is not there, the newest first."""
+        return (run for run in finished_probe_scans(self._catalog) if not self.is_settled(run))
 
     def is_settled(self, run: FinishedRun) -> bool:
         """Whether a run is processed, was replaced by a later one, or was rejected."""
+        if run.is_probe_scan:
+            return run.run_uid in self._probed or run.run_uid in self._rejected
         record = self._records_of(run.series_uid).get(_record_key(run))
         done = record is not None and record.settles(run.run_uid, run.start_time)
         return done or run.run_uid in self._rejected
+
+    @cached_property
+    def _probed(self) -> set[str | None]:
+        return {probe.run_uid for probe in list_probes(self._catalog)}
 
     @cached_property
     def _rejected(self) -> dict[str, str]:

@@ -19,6 +19,25 @@ ENERGY_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """Of a probe that a ptychography run measured.
+
+    Attributes:
+        run_uid: of the run.
+        measured_at: when that began, in seconds since the epoch.
+        optics: that focused the beam.
+        warnings: what speaks against it, in words; a probe with any is never taken unless it is named.
+        object_phase: (Y, X) in radians, for people to look at.
+    """
+
+    run_uid: str
+    measured_at: float
+    optics: str
+    warnings: tuple[str, ...]
+    object_phase: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class ProbeRecord:
     """A stored probe without its wavefield."""
 
@@ -26,12 +45,24 @@ class ProbeRecord:
     digest: str
     """Of the content: another probe under the same key has another one."""
     energy_kev: float
-    imported_at: float
-    """Seconds since the epoch."""
+    known_at: float
+    """When it was measured, or else imported; seconds since the epoch."""
+    optics: str | None
+    """That focused the beam; None where nobody said."""
+    warnings: tuple[str, ...]
+    """What speaks against it."""
+    run_uid: str | None
+    """Of the ptychography run that measured it."""
     metadata: dict[str, Any]
 
 
-def import_probe(catalog: Catalog, probe: Probe, key: str, lineage: Mapping[str, Any] | None = None) -> None:
+def import_probe(
+    catalog: Catalog,
+    probe: Probe,
+    key: str,
+    lineage: Mapping[str, Any] | None = None,
+    measurement: Measurement | None = None,
+) -> None:
     """Store a probe as ``/probes/<key>``; storing the same one again changes nothing.
 
     Amplitude and phase stand apart, as float32, since the web client shows complex numbers as garbage.
@@ -40,7 +71,8 @@ def import_probe(catalog: Catalog, probe: Probe, key: str, lineage: Mapping[str,
         catalog: where.
         probe: what.
         key: name in the catalogue: letters, digits, ``-`` and ``_``.
-        lineage: where it comes from, for example the run and the parameters of a ptychographic reconstruction.
+        lineage: where it comes from, for example a file, or the figures of a ptychographic reconstruction.
+        measurement: of a probe that was measured here.
 
     Raises:
         CatalogError: the key is taken by another probe, or cannot be a key.
@@ -60,7 +92,7 @@ def import_probe(catalog: Catalog, probe: Probe, key: str, lineage: Mapping[str,
         "software": software_versions(),
         "imported_at": time.time(),
         "state": "writing",
-    }
+    } | _measured(measurement)
     with catalog_errors(f"storing probe {key}"):
         node = ensure_container(catalog.probes, key, metadata)
         if node.metadata["digest"] != stored.digest:
@@ -68,6 +100,8 @@ def import_probe(catalog: Catalog, probe: Probe, key: str, lineage: Mapping[str,
         if node.metadata["state"] == "complete":
             return
         planes = {"amplitude": amplitude, "phase": phase, "kernel": stored.intensity()}
+        if measurement is not None:
+            planes["object_phase"] = measurement.object_phase
         for name, plane in planes.items():
             with unless_taken():
                 node.write_array(plane, key=name, dims=("mode", "y", "x")[-plane.ndim :])
@@ -108,46 +142,82 @@ def fitting_probe(
 
 
 def choose_probe(
-    catalog: Catalog, energy_kev: float, key: str | None = None, before: float | None = None
+    catalog: Catalog,
+    energy_kev: float,
+    key: str | None = None,
+    before: float | None = None,
+    optics: str | None = None,
+    run_uid: str | None = None,
 ) -> ProbeRecord:
-    """Which stored probe to use for a scan: the one of that key, else by energy. Reads metadata only.
+    """Which stored probe to use for a scan: the one of that key, else by energy and optics. Reads metadata only.
 
     Args:
         catalog: where.
         energy_kev: of the scan; probes within one per cent fit.
         key: of the probe the scan names, if it does.
-        before: start of the scan in seconds since the epoch. The newest probe imported by then is taken, so that
-            doing a projection again gives the same result; where there is none, the oldest one imported later. None
+        before: start of the scan in seconds since the epoch. The newest probe measured or imported by then is taken, so
+            that doing a projection again gives the same result; where there is none, the oldest one known later. None
             takes the newest of all.
+        optics: of the scan; a probe that was measured with others does not fit, one of which nobody said does.
+        run_uid: of the ptychography run that was taken for this scan: its probe, if it is there and to be relied on.
 
     Raises:
         NotFoundError: none fits; the message says what is needed and how to store it.
     """
-    fitting = f"for {energy_kev:g} keV (within {ENERGY_TOLERANCE:.0%})"
-    usable = sorted(
-        (
-            probe
-            for probe in list_probes(catalog)
-            if key in (None, probe.key) and abs(probe.energy_kev - energy_kev) <= ENERGY_TOLERANCE * energy_kev
-        ),
-        key=lambda probe: probe.imported_at,
-    )
-    if not usable:
+    fitting = f"for {energy_kev:g} keV (within {ENERGY_TOLERANCE:.0%})" + (f" and {optics}" if optics else "")
+    known = sorted(list_probes(catalog), key=lambda probe: probe.known_at)
+    usable = [
+        probe
+        for probe in known
+        if key in (None, probe.key)
+        and abs(probe.energy_kev - energy_kev) <= ENERGY_TOLERANCE * energy_kev
+        and (key is not None or optics is None or probe.optics in (None, optics))
+    ]
+    reliable = [probe for probe in usable if key is not None or not probe.warnings]
+    if not reliable:
         wanted = f"no probe {fitting}" if key is None else f"no probe {key!r} {fitting}"
-        raise NotFoundError(f"{wanted} in /probes: store one with `subprobe probe import --key NAME FILE`")
-    known_then = [probe for probe in usable if before is None or probe.imported_at <= before]
-    return known_then[-1] if known_then else usable[0]
+        doubted = f"; {usable[-1].key} is there, but {usable[-1].warnings[0]}" if usable else ""
+        raise NotFoundError(
+            f"{wanted} in /probes{doubted}: take a ptychography_scan, or store one with `subprobe probe import --key "
+            "NAME FILE`" + (", or name that one in the plan (probe=)" if usable else "")
+        )
+    own = [probe for probe in reliable if run_uid is not None and probe.run_uid == run_uid]
+    if own:
+        return own[0]
+    known_then = [probe for probe in reliable if before is None or probe.known_at <= before]
+    return known_then[-1] if known_then else reliable[0]
 
 
 def list_probes(catalog: Catalog) -> list[ProbeRecord]:
     """Every stored probe."""
     with catalog_errors("listing probes"):
         stored = {key: dict(node.metadata) for key, node in catalog.probes.items()}
-    return [
-        ProbeRecord(key, str(found["digest"]), float(found["energy_kev"]), float(found["imported_at"]), found)
-        for key, found in stored.items()
-        if found.get("state") == "complete"
-    ]
+    return [_record(key, found) for key, found in stored.items() if found.get("state") == "complete"]
+
+
+def _record(key: str, found: dict[str, Any]) -> ProbeRecord:
+    return ProbeRecord(
+        key=key,
+        digest=str(found["digest"]),
+        energy_kev=float(found["energy_kev"]),
+        known_at=float(found.get("measured_at", found["imported_at"])),
+        optics=found.get("optics"),
+        warnings=tuple(found.get("warnings", ())),
+        run_uid=found.get("run_uid"),
+        metadata=found,
+    )
+
+
+def _measured(measurement: Measurement | None) -> dict[str, Any]:
+    if measurement is None:
+        return {}
+    return {
+        "run_uid": measurement.run_uid,
+        "measured_at": measurement.measured_at,
+        "optics": measurement.optics,
+        "warnings": list(measurement.warnings),
+        "reliable": not measurement.warnings,
+    }
 
 
 def _is_key(key: str) -> bool:

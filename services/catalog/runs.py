@@ -11,7 +11,17 @@ from numpy.typing import DTypeLike, NDArray
 from tiled.client.utils import MSGPACK_MIME_TYPE, client_for_item, handle_error
 from tiled.queries import Eq, SpecsQuery
 
-from models.run_schema import I0, LIVE_TIME_S, PROJECTION_SPEC, REAL_TIME_S, SPECTRA, XRF_STREAM, ProjectionStart
+from models.run_schema import (
+    I0,
+    LIVE_TIME_S,
+    PROBE_PURPOSE,
+    PROJECTION_SPEC,
+    PTYCHOGRAPHY_SPEC,
+    REAL_TIME_S,
+    SPECTRA,
+    XRF_STREAM,
+    ProjectionStart,
+)
 from services.catalog.client import Catalog, catalog_errors
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
 
@@ -49,6 +59,11 @@ class FinishedRun:
         return self.exit_status == "success"
 
     @property
+    def is_probe_scan(self) -> bool:
+        """Whether it is a ptychography run, which makes the probe known, and no projection."""
+        return self.start.get("purpose") == PROBE_PURPOSE
+
+    @property
     def series_uid(self) -> str:
         """Of the series it says it belongs to; empty where it does not say."""
         return str(self.start.get("series_uid", ""))
@@ -56,10 +71,28 @@ class FinishedRun:
 
 def finished_projections(catalog: Catalog) -> Iterator[FinishedRun]:
     """Every successfully finished projection run, the newest first; listed page by page as it is consumed."""
-    found = (
-        catalog.raw.search(SpecsQuery([PROJECTION_SPEC])).search(Eq("stop.exit_status", "success")).sort(_NEWEST_FIRST)
-    )
-    with catalog_errors("listing finished projections"):
+    return _finished(catalog, PROJECTION_SPEC)
+
+
+def finished_probe_scans(catalog: Catalog) -> Iterator[FinishedRun]:
+    """Every successfully finished ptychography run, the newest first."""
+    return _finished(catalog, PTYCHOGRAPHY_SPEC)
+
+
+def probe_scan_for(catalog: Catalog, series_uid: str) -> FinishedRun | None:
+    """The newest ptychography run that was taken for a series and did not fail; it may still be measured."""
+    with catalog_errors(f"looking for a ptychography run of series {series_uid}"):
+        scans = catalog.raw.search(SpecsQuery([PTYCHOGRAPHY_SPEC])).search(Eq("start.series_uid", series_uid))
+        for run_uid, run in scans.sort(_NEWEST_FIRST).items():
+            scan = FinishedRun.from_metadata(run_uid, run.metadata)
+            if scan.is_success or not scan.exit_status:
+                return scan
+    return None
+
+
+def _finished(catalog: Catalog, spec: str) -> Iterator[FinishedRun]:
+    found = catalog.raw.search(SpecsQuery([spec])).search(Eq("stop.exit_status", "success")).sort(_NEWEST_FIRST)
+    with catalog_errors(f"listing finished runs of {spec}"):
         for run_uid, run in found.items():
             yield FinishedRun.from_metadata(run_uid, run.metadata)
 

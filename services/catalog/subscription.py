@@ -1,4 +1,4 @@
-"""Finished projections as they come, none lost and none twice.
+"""Finished projections and ptychography runs as they come, none lost and none twice.
 
 The stream only wakes us: Tiled's in-memory stream forgets, and a restarted server begins again. The catalogue is the
 truth. So the feed connects first, then lists what waits, and lists again every so often and after every new
@@ -20,7 +20,7 @@ import msgpack
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
-from models.run_schema import PROJECTION_SPEC
+from models.run_schema import PROJECTION_SPEC, PTYCHOGRAPHY_SPEC
 from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog, is_answering
 from services.catalog.records import CatalogError
@@ -34,10 +34,11 @@ _LARGEST_MESSAGE = 64 * 2**20
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 _WHOLE_SWEEP_EVERY = 30
 _SETTLED_IN_A_ROW = 100
+_SPECS = {PROJECTION_SPEC, PTYCHOGRAPHY_SPEC}
 
 
 class ProjectionFeed:
-    """Hands out projections that wait to be processed, live ones before the backlog.
+    """Hands out runs that wait to be processed, live ones before the backlog; of that, those of probes first.
 
     A run handed out is not handed out again until `release` gives it back; after `settle` it comes again only where
     the catalogue takes back that it is done. Use it as a context manager: a thread of its own listens and sweeps
@@ -170,7 +171,7 @@ class ProjectionFeed:
         if update.get("type") != "container-child-metadata-updated":
             return
         run = FinishedRun.from_metadata(update["key"], update["metadata"])
-        if PROJECTION_SPEC not in [spec["name"] for spec in update["specs"]] or not run.exit_status:
+        if _SPECS.isdisjoint(spec["name"] for spec in update["specs"]) or not run.exit_status:
             return
         if run.run_uid in self._settled:
             return
@@ -199,8 +200,9 @@ class ProjectionFeed:
                 nothing_new = 0
             if nothing_new >= _SETTLED_IN_A_ROW and not whole:
                 break
-        for run in reversed(waiting):
-            self._offer(run, live=False)
+        for run in [*backlog.waiting_probe_scans(), *reversed(waiting)]:
+            if run.run_uid not in self._parked:
+                self._offer(run, live=False)
         self._n_sweeps += 1
         self._swept_at = time.monotonic()
 

@@ -7,17 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 
 from models.physics.probe import Probe
 from models.run_schema import ProjectionStart
 from models.superres.enhancer import Enhancer
 from services.catalog.angle_records import Claim, claim_angle, commit_angle, fail_angle
+from services.catalog.backlog import rejected_runs
 from services.catalog.client import Catalog
-from services.catalog.probes import ProbeRecord, choose_probe, read_probe
+from services.catalog.probes import ProbeRecord, choose_probe, list_probes, read_probe
 from services.catalog.provenance import software_versions
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
-from services.catalog.runs import FinishedRun, projection_start, read_measured
+from services.catalog.runs import FinishedRun, probe_scan_for, projection_start, read_measured
 from services.catalog.series_layout import SeriesNode, ensure_fine_stacks, ensure_series
 from services.catalog.stacks import Stacks
 from services.catalog.writing import note_waiting, summarise_series, write_coarse, write_fine, write_trust
@@ -40,6 +41,8 @@ class Outcome(Enum):
     """What became of a projection."""
 
     COMPLETED = "completed"
+    RECOVERED = "recovered"
+    """A ptychography run, and its probe is in the catalogue."""
     SETTLED = "settled"
     """Nothing was to be done: it is done, or a later run of its angle took its place."""
     ELSEWHERE = "elsewhere"
@@ -83,6 +86,7 @@ class Processor:
         self._named_probes: dict[tuple[str | None, float], ProbeRecord] = {}
         self._probes: dict[tuple[str, str], Probe] = {}
         self._waiting_noted: dict[str, str] = {}
+        self._probe_scans: dict[str, FinishedRun | None] = {}
         self._software = software_versions()
 
     def process(self, run: FinishedRun) -> Outcome:
@@ -214,17 +218,41 @@ class Processor:
         by_name = (start.probe, start.energy_kev)
         if by_name in self._named_probes:
             return self._named_probes[by_name]
+        own = None if start.probe is not None else self._probe_scan_of(series.series_uid)
         try:
-            chosen = choose_probe(self._catalog, start.energy_kev, start.probe, before=run.start_time)
+            chosen = choose_probe(
+                self._catalog,
+                start.energy_kev,
+                start.probe,
+                before=run.start_time,
+                optics=start.optics,
+                run_uid=None if own is None else own.run_uid,
+            )
         except NotFoundError as error:
-            reason = f"waiting for a probe: {error}"
-            if self._waiting_noted.get(series.series_uid) != reason:
-                note_waiting(series, reason)
-                self._waiting_noted[series.series_uid] = reason
-            raise WaitingError(reason) from error
+            self._wait_for_a_probe(series, str(error), error)
+        if own is not None and chosen.run_uid != own.run_uid and self._is_pending(own):
+            self._wait_for_a_probe(series, f"that of ptychography run {own.run_uid}, taken for this series")
         if start.probe is not None:
             self._named_probes[by_name] = chosen
         return chosen
+
+    def _wait_for_a_probe(self, series: SeriesNode, what: str, cause: Exception | None = None) -> NoReturn:
+        reason = f"waiting for a probe: {what}"
+        if self._waiting_noted.get(series.series_uid) != reason:
+            note_waiting(series, reason)
+            self._waiting_noted[series.series_uid] = reason
+        raise WaitingError(reason) from cause
+
+    def _probe_scan_of(self, series_uid: str) -> FinishedRun | None:
+        """The ptychography run taken for a series, which precedes its projections: looked for once."""
+        if series_uid not in self._probe_scans:
+            self._probe_scans[series_uid] = probe_scan_for(self._catalog, series_uid)
+        return self._probe_scans[series_uid]
+
+    def _is_pending(self, scan: FinishedRun) -> bool:
+        """Whether its probe may still come: neither is it there, to be relied on or not, nor was the run rejected."""
+        found = any(probe.run_uid == scan.run_uid for probe in list_probes(self._catalog))
+        return not found and scan.run_uid not in rejected_runs(self._catalog)
 
     def _read_probe(self, chosen: ProbeRecord) -> Probe:
         place = (chosen.key, chosen.digest)

@@ -24,8 +24,10 @@ class WorkerStatus:
     """A worker that lives writes every few seconds."""
     n_done: int = 0
     """Projections completed since it started."""
+    n_probes: int = 0
+    """Found from ptychography runs since it started."""
     n_waiting: int = 0
-    """Projections offered to it and not begun."""
+    """Runs offered to it and not begun."""
     n_rejected: int = 0
     n_failed: int = 0
     """Given up after several tries, until the worker is started again."""

@@ -1,5 +1,7 @@
 """The worker's loop: a finished projection is read, fitted, enhanced, written and completed, again and again.
 
+A finished ptychography run becomes the probe that later projections are enhanced with.
+
 Whatever kills it, nothing is lost: the catalogue alone says what is done, so a worker that starts again goes on where
 it was.
 """
@@ -19,6 +21,7 @@ from services.catalog.client import Catalog, connect, is_answering
 from services.catalog.records import CatalogError, CatalogUnreachableError, MalformedRunError
 from services.catalog.runs import FinishedRun
 from services.catalog.subscription import ProjectionFeed
+from services.inference.probe_recovery import recover_probe_of
 from services.inference.processing import Outcome, Processor, WaitingError
 from services.inference.status import StatusFile
 from services.settings import Settings, WorkerSettings
@@ -110,7 +113,7 @@ class Worker:
 
     def _process_or_reject(self, feed: ProjectionFeed, run: FinishedRun) -> None:
         try:
-            outcome = self._processor.process(run)
+            outcome = self._recover(run) if run.is_probe_scan else self._processor.process(run)
         except WaitingError as waiting:
             self._report_waiting(run, str(waiting))
             feed.release(run.run_uid)
@@ -124,8 +127,25 @@ class Worker:
                 feed.release(run.run_uid)
                 return
             feed.settle(run.run_uid)
+            if outcome is Outcome.RECOVERED:
+                self._status.update(n_probes=self._status.status.n_probes + 1)
             if outcome is Outcome.COMPLETED:
                 self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
+
+    def _recover(self, run: FinishedRun) -> Outcome:
+        """The one thing that a stop breaks off: it takes many seconds, and a restart does it again."""
+
+        def progress(stage: str, fraction: float) -> None:
+            if self._stop.is_set():
+                raise InterruptedError(f"stopped at {stage}, {fraction:.0%}")
+            self._status.beat()
+
+        try:
+            recover_probe_of(self._catalog, run, self._settings.device, progress)
+        except InterruptedError as stopped:
+            log.info("the probe of run %s is found after a restart: %s", run.run_uid, stopped)
+            return Outcome.ELSEWHERE
+        return Outcome.RECOVERED
 
     def _report_waiting(self, run: FinishedRun, reason: str) -> None:
         if self._status.status.waiting_for != reason:
@@ -141,6 +161,9 @@ class Worker:
         log.error("run %s is given up after %d tries; a restart of the worker tries it again", run.run_uid, _TRIES)
         self._status.update(n_failed=self._status.status.n_failed + 1)
         feed.park(run.run_uid)
+        if run.is_probe_scan:  # else its series would wait for it for ever
+            reject_run(self._catalog, run.run_uid, f"{type(error).__name__}: {error}")
+            return
         try:
             self._processor.note_failure(run, f"{type(error).__name__}: {error}")
         except CatalogError as unnoted:

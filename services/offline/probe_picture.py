@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from models.ptychography.frames import Frames
+from models.ptychography.object_phase import flat_phase
 from models.ptychography.recover import Recovery
 
 _PANEL_INCHES = 4.2
@@ -57,14 +58,7 @@ def _draw_cuts(axis: Axes, intensity: NDArray[np.float32], pixel_nm: float) -> N
 
 
 def _draw_object(axis: Axes, found: Recovery, frames: Frames) -> None:
-    """Phase of the object where the beam was, without the ramp that no frame can tell."""
-    y, x = (frames.positions_px - np.floor(frames.positions_px.min(0))).round().astype(int).T
-    margin = frames.side_px // 2
-    lit = found.obj[margin : margin + y.max() + margin // 2, margin : margin + x.max() + margin // 2]
-    turns = [np.angle(np.sum(np.conj(lit[:-1]) * lit[1:])), np.angle(np.sum(np.conj(lit[:, :-1]) * lit[:, 1:]))]
-    ramp = np.exp(-1j * (turns[0] * np.arange(len(lit))[:, None] + turns[1] * np.arange(lit.shape[1])))
-    flat = lit * ramp
-    phase = np.angle(flat * np.exp(-1j * np.angle(flat.sum())))
+    phase = flat_phase(found.obj, frames)
     low, high = np.percentile(phase, (0.5, 99.5))
     side_um = np.array(phase.shape) * frames.pixel_size_nm / 1000
     drawn = axis.imshow(phase, cmap="gray", vmin=low, vmax=high, extent=(0, side_um[1], side_um[0], 0))

@@ -51,7 +51,7 @@ def wait_until_done() -> Callable[[Catalog, str, int], None]:
     """Waits until a series has that many angles done; a server that is away meanwhile does not matter."""
 
     def wait(catalog: Catalog, series_uid: str, n_angles: int) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         done: tuple[int, ...] = ()
         while len(done) < n_angles:
             assert time.monotonic() < deadline, f"only {done} of {n_angles} angles were done"

@@ -11,7 +11,22 @@ from bluesky_tiled_plugins import TiledWriter
 from event_model import DataKey, compose_run
 from numpy.typing import NDArray
 
-from models.run_schema import I0, LIVE_TIME_S, PROJECTION_SPEC, REAL_TIME_S, SPECTRA, XRF_STREAM, ProjectionStart
+from models.ptychography.frames import Frames
+from models.run_schema import (
+    DIFFRACTION_STREAM,
+    FRAMES,
+    I0,
+    LIVE_TIME_S,
+    PROJECTION_SPEC,
+    PTYCHOGRAPHY_SPEC,
+    REAL_TIME_S,
+    SPECTRA,
+    X_UM,
+    XRF_STREAM,
+    Y_UM,
+    ProjectionStart,
+    PtychographyStart,
+)
 from services.catalog.client import Catalog
 
 EVERYTHING = (SPECTRA, LIVE_TIME_S, REAL_TIME_S, I0)
@@ -48,18 +63,45 @@ class RunWriter:
         arrays = _measured(start, seed, rows, spectra)
         for name in leave_out:
             del arrays[name]
+        self._write(run, {XRF_STREAM: arrays} if arrays else {}, exit_status, time)
+        return uid
+
+    def write_frames(
+        self,
+        start: PtychographyStart,
+        frames: Frames,
+        *,
+        time: float = 1_700_000_000.0,
+        exit_status: str | None = "success",
+        leave_out: tuple[str, ...] = (),
+    ) -> str:
+        """Write one ptychography run and return its uid."""
+        uid = str(uuid4())
+        metadata = start.to_metadata() | {"tiled_specs": [PTYCHOGRAPHY_SPEC], "scan_id": 6}
+        run = compose_run(uid=uid, time=time, metadata=metadata)
+        raster = start.scan.shape
+        y_um, x_um = (frames.positions_px * frames.pixel_size_nm * 1e-3).T.reshape(2, *raster)
+        counts = frames.counts.reshape(*raster, *start.frame_shape).astype(np.uint16)
+        places = {name: values for name, values in ((Y_UM, y_um), (X_UM, x_um)) if name not in leave_out}
+        streams = {DIFFRACTION_STREAM: {FRAMES: counts}, XRF_STREAM: places}
+        self._write(run, streams, exit_status, time)
+        return uid
+
+    def _write(
+        self, run: Any, streams: dict[str, dict[str, NDArray[Any]]], exit_status: str | None, time: float
+    ) -> None:
         self.documents = [("start", run.start_doc)]
-        if arrays:
-            self.documents += _stream_documents(run, self._folder / f"{uid}.h5", arrays)
+        for stream, arrays in streams.items():
+            path = self._folder / f"{run.start_doc['uid']}-{stream}.h5"
+            self.documents += _stream_documents(run, stream, path, arrays)
         if exit_status is not None:
             self.documents.append(("stop", run.compose_stop(exit_status=exit_status, time=time + 1.0)))
         writer = TiledWriter(self._catalog.raw, batch_size=1)
         for name, document in deepcopy(self.documents):
             writer(name, document)
-        return uid
 
 
-def _stream_documents(run: Any, path: Path, arrays: dict[str, NDArray[Any]]) -> list[Document]:
+def _stream_documents(run: Any, stream: str, path: Path, arrays: dict[str, NDArray[Any]]) -> list[Document]:
     with h5py.File(path, "w", libver="latest") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, chunks=(1, *values.shape[1:]))
@@ -69,7 +111,7 @@ def _stream_documents(run: Any, path: Path, arrays: dict[str, NDArray[Any]]) -> 
         )
         for name, values in arrays.items()
     }
-    descriptor = run.compose_descriptor(XRF_STREAM, keys)
+    descriptor = run.compose_descriptor(stream, keys)
     documents: list[Document] = [("descriptor", descriptor.descriptor_doc)]
     for name, values in arrays.items():
         resource = run.compose_stream_resource(

@@ -3,7 +3,7 @@ import pytest
 from typer.testing import CliRunner
 
 from models.physics.probe import gaussian_probe
-from services.catalog.probes import fitting_probe, import_probe, list_probes, read_probe
+from services.catalog.probes import Measurement, choose_probe, fitting_probe, import_probe, list_probes, read_probe
 from services.catalog.records import CatalogError, NotFoundError
 from services.cli import app
 
@@ -36,10 +36,10 @@ def test_browsable_planes_stand_beside_each_other(catalog, probe):
 
 def test_importing_again_changes_nothing_and_another_one_is_refused(catalog, probe):
     import_probe(catalog, probe, "zp")
-    imported_at = list_probes(catalog)[0].imported_at
+    imported_at = list_probes(catalog)[0].known_at
     import_probe(catalog, probe, "zp")
 
-    assert list_probes(catalog)[0].imported_at == imported_at
+    assert list_probes(catalog)[0].known_at == imported_at
     with pytest.raises(CatalogError, match="choose another key"):
         import_probe(catalog, gaussian_probe(fwhm_nm=50.0, energy_kev=10.0), "zp")
     with pytest.raises(CatalogError, match="use letters"):
@@ -66,10 +66,36 @@ def test_the_newest_probe_of_the_time_is_taken(catalog):
     )
 
     assert fitting_probe(catalog, 10.05)[0] == "second"
-    assert fitting_probe(catalog, 10.0, before=first.imported_at)[0] == "first"
-    assert fitting_probe(catalog, 10.0, before=second.imported_at)[0] == "second"
+    assert fitting_probe(catalog, 10.0, before=first.known_at)[0] == "first"
+    assert fitting_probe(catalog, 10.0, before=second.known_at)[0] == "second"
     assert fitting_probe(catalog, 10.0, before=0.0)[0] == "first"
     assert fitting_probe(catalog, 10.0, key="first")[0] == "first"
+
+
+def test_a_measured_probe_fits_its_own_optics_and_counts_from_when_it_was_measured(catalog, probe):
+    for key, optics, measured_at in (("lens", "MLL", 200.0), ("plate", "zone plate", 100.0)):
+        measured = Measurement(f"run-{key}", measured_at, optics, (), np.zeros((4, 4), np.float32))
+        import_probe(catalog, probe, key, measurement=measured)
+
+    assert choose_probe(catalog, 10.0, optics="zone plate").key == "plate"
+    assert choose_probe(catalog, 10.0, optics="MLL", before=150.0).key == "lens"
+    assert choose_probe(catalog, 10.0, before=150.0).key == "plate"
+    assert choose_probe(catalog, 10.0, before=150.0, run_uid="run-lens").key == "lens"
+    with pytest.raises(NotFoundError, match=r"for 10 keV .* and mirrors in /probes: take a ptychography_scan"):
+        choose_probe(catalog, 10.0, optics="mirrors")
+    import_probe(catalog, probe, "from-a-file")
+    assert choose_probe(catalog, 10.0, optics="mirrors").key == "from-a-file"
+    assert catalog.probes["lens"]["object_phase"].shape == (4, 4)
+
+
+def test_a_probe_that_cannot_be_relied_on_is_taken_only_by_name(catalog, probe):
+    doubtful = Measurement("run", 100.0, "zone plate", ("the object is weak",), np.zeros((4, 4), np.float32))
+    import_probe(catalog, probe, "doubtful", measurement=doubtful)
+    with pytest.raises(NotFoundError, match=r"doubtful is there, but the object is weak.*name that one"):
+        choose_probe(catalog, 10.0, optics="zone plate", run_uid="run")
+    assert choose_probe(catalog, 10.0, key="doubtful").warnings == ("the object is weak",)
+    import_probe(catalog, probe, "sound")
+    assert choose_probe(catalog, 10.0, run_uid="run").key == "sound"
 
 
 def test_a_missing_probe_is_told_with_what_to_do(catalog, probe):

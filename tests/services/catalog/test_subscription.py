@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from models.physics.probe import gaussian_probe
 from services.catalog.backlog import Backlog, reject_run
 from services.catalog.client import Catalog
+from services.catalog.probes import Measurement, import_probe
 from services.catalog.subscription import ProjectionFeed
 
 _LONG_S = 20.0
@@ -66,16 +69,22 @@ def test_only_whole_projections_that_nobody_rejected_come(catalog, feed, run_wri
     assert feed.next(_SHORT_S) is None
 
 
-def test_a_ptychography_run_of_the_series_is_no_projection_to_process(
+def test_ptychography_runs_are_offered_until_their_probe_is_there_and_come_before_the_backlog(
     catalog, run_writer, projection_start, ptychography_metadata, everything
 ):
-    """Neither one that finished before nor one that comes live."""
-    run_writer.write(projection_start, leave_out=everything, change_start=ptychography_metadata)
+    projection = run_writer.write(projection_start, leave_out=everything)
+    before = run_writer.write(projection_start, leave_out=everything, change_start=ptychography_metadata)
+    assert [run.run_uid for run in Backlog(catalog).waiting()] == [projection]
     with ProjectionFeed(catalog, sweep_s=0.2) as feed:
-        run_writer.write(projection_start, leave_out=everything, change_start=ptychography_metadata)
-        projection = run_writer.write(projection_start, leave_out=everything)
-        assert [run.run_uid for run in Backlog(catalog).waiting()] == [projection]
-        assert feed.next(_LONG_S).run_uid == projection
+        offered = [feed.next(_LONG_S) for _ in range(2)]
+        assert [(run.run_uid, run.is_probe_scan) for run in offered] == [(before, True), (projection, False)]
+        live = run_writer.write(projection_start, leave_out=everything, change_start=ptychography_metadata)
+        assert feed.next(_LONG_S).run_uid == live
+        found = Measurement(before, 1.0, "zone plate", (), np.zeros((4, 4), np.float32))
+        import_probe(catalog, gaussian_probe(fwhm_nm=60.0), "found", measurement=found)
+        reject_run(catalog, live, "no good")
+        feed.release(before)
+        feed.release(live)
         assert feed.next(_SHORT_S) is None
 
 

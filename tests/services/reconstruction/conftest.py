@@ -1,9 +1,8 @@
 """A real Tiled with a small analytic series in it, and the service before it on a real port."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from uuid import uuid4
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 from numpy.typing import NDArray
+from running_service import serve
 from tiled.server.simple import SimpleTiledServer
 
 from models.run_schema import PROJECTION_SPEC, ProjectionStart, XrfDetector
@@ -27,7 +26,6 @@ from services.catalog.angle_records import AngleRecord, record_key
 from services.catalog.client import Catalog, connect, create_container
 from services.catalog.series_layout import ensure_series
 from services.catalog.writing import summarise_series
-from services.reconstruction.app import create_app
 from services.settings import ReconstructionSettings, Settings, TiledSettings
 
 API_KEY = "secret"
@@ -174,23 +172,6 @@ def settings_for(tiled: RunningTiled, folder: Path) -> Settings:
 def settings(reconstruction_tiled: RunningTiled, tmp_path: Path) -> Settings:
     """Of a service with a job table of its own."""
     return settings_for(reconstruction_tiled, tmp_path)
-
-
-@contextmanager
-def serve(settings: Settings) -> Iterator[str]:
-    """Run the service on a real port in a thread; yields its address."""
-    config = uvicorn.Config(create_app(settings, lease_s=2.0), port=0, log_config=None, lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture
