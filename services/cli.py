@@ -136,12 +136,15 @@ def demo(
     ),
     angles: Annotated[int, typer.Option(min=8, max=360, help="Projections over 180 degrees.")] = 30,
     keep: Annotated[bool, typer.Option(help="Keep everything running at the end, until Ctrl-C.")] = False,
+    with_ptychography: Annotated[
+        bool, typer.Option("--with-ptychography", help="Tell nobody the probe: a ptychography scan makes it known.")
+    ] = False,
 ) -> None:
     """The whole chain in a few minutes: scan, live enhancement, tomogram, and how far to trust it."""
     from services.stack.demo import run_demo
 
     with ended_by_signals(130):
-        run_demo(context.obj.settings({"folder": folder}), angles, keep, console)
+        run_demo(context.obj.settings({"folder": folder}), angles, keep, console, with_ptychography)
 
 
 app.command()(recover_probe)

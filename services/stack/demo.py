@@ -12,7 +12,7 @@ from rich.console import Console
 
 from services.beamline.session import BeamlineSession, open_session
 from services.catalog.client import Catalog
-from services.catalog.probes import import_probe
+from services.catalog.probes import import_probe, list_probes
 from services.catalog.products import find_series, read_sigma, read_stack
 from services.catalog.records import MapSource, SeriesRecord
 from services.catalog.volumes import read_volume
@@ -21,6 +21,7 @@ from services.logs import configure_logging
 from services.settings import Settings
 from services.stack.address import with_stack_address
 from services.stack.demo_picture import draw_story
+from services.stack.demo_probe import compare_with_true_probe, draw_found_and_true
 from services.stack.demo_progress import ScanProgress
 from services.stack.embedded import EmbeddedStack, free_port
 from services.stack.folder import StackFolder
@@ -42,8 +43,15 @@ class DemoError(SubprobeError):
     """The demo could not do its job."""
 
 
-def run_demo(settings: Settings, n_angles: int, keep: bool, console: Console) -> None:
+def run_demo(settings: Settings, n_angles: int, keep: bool, console: Console, with_ptychography: bool = False) -> None:
     """Scan, enhance live, reconstruct over HTTP, compare with the truth, draw.
+
+    Args:
+        settings: of the user.
+        n_angles: of the series.
+        keep: everything running at the end.
+        console: to tell.
+        with_ptychography: nobody is told the probe; a ptychography scan makes it known.
 
     Raises:
         DemoError: the folder holds something else, or a part of the chain did not finish; the message says which.
@@ -57,7 +65,9 @@ def run_demo(settings: Settings, n_angles: int, keep: bool, console: Console) ->
             stack = running.enter_context(EmbeddedStack(settings))
         settings = with_stack_address(settings)
         session = open_session(settings)
-        series = _scan(session, n_angles, console)
+        series = _scan(session, n_angles, with_ptychography, console)
+        if with_ptychography:
+            _show_probe(session, series, settings.folder, console)
         jobs = {source: _reconstruct(settings, series, source, console) for source in SOURCES}
         _show_results(session, series, jobs, settings.folder, console)
         console.print(f"\nwhole demo: {time.monotonic() - started:.0f} s on this machine")
@@ -95,13 +105,19 @@ def _demo_settings(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def _scan(session: BeamlineSession, n_angles: int, console: Console) -> SeriesRecord:
+def _scan(session: BeamlineSession, n_angles: int, with_ptychography: bool, console: Console) -> SeriesRecord:
     """Take the series while the worker enhances it; returns when the last projection is enhanced."""
     beamline = session.beamline
-    import_probe(session.catalog, beamline.probe, "twin-zone-plate")
+    if not with_ptychography:
+        import_probe(session.catalog, beamline.probe, "twin-zone-plate")
     angles_deg = [180.0 * index / n_angles for index in range(n_angles)]
     plan = session.plans["coarse_flyscan_tomo"](
-        sample="ZnMn-cathode", angles_deg=angles_deg, fov_um=list(FOV_UM), step_nm=STEP_NM, dwell_s=DWELL_S
+        sample="ZnMn-cathode",
+        angles_deg=angles_deg,
+        fov_um=list(FOV_UM),
+        step_nm=STEP_NM,
+        dwell_s=DWELL_S,
+        probe_scan=with_ptychography,
     )
     with ScanProgress(session.catalog, n_angles, console) as progress:
         session.RE(plan, progress)
@@ -109,6 +125,16 @@ def _scan(session: BeamlineSession, n_angles: int, console: Console) -> SeriesRe
         if not progress.wait_until_enhanced(_ENHANCE_TIMEOUT_S):
             raise DemoError("the worker did not enhance every projection: see logs/worker.log in the demo's folder")
     return find_series(session.catalog, series_uid)
+
+
+def _show_probe(session: BeamlineSession, series: SeriesRecord, folder: Path, console: Console) -> None:
+    key = series.metadata["probe"]["key"]
+    record = next(probe for probe in list_probes(session.catalog) if probe.key == key)
+    comparison = compare_with_true_probe(session.catalog, record, session.beamline.probe)
+    height_nm, width_nm = record.metadata["fwhm_nm"]
+    console.print(f"probe {key}: {height_nm:.1f} x {width_nm:.1f} nm FWHM; {comparison}", soft_wrap=True)
+    picture = draw_found_and_true(comparison, folder / "demo-probe.png")
+    console.print(f"picture of the probe: [bold]{picture}[/]", soft_wrap=True)
 
 
 def _reconstruct(settings: Settings, series: SeriesRecord, source: MapSource, console: Console) -> dict[str, Any]:

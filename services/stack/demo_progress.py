@@ -8,6 +8,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from models.run_schema import PROBE_PURPOSE
 from services.catalog.client import Catalog
 from services.catalog.products import find_series
 from services.catalog.records import CatalogError
@@ -23,6 +24,7 @@ class ScanProgress:
 
     def __init__(self, catalog: Catalog, n_angles: int, console: Console) -> None:
         self.series_uid = ""
+        self._probe_run_uid = ""
         self._catalog = catalog
         self._n_angles = n_angles
         self._n_enhanced = 0
@@ -54,11 +56,14 @@ class ScanProgress:
 
     def __call__(self, name: str, document: dict[str, Any]) -> None:
         """Take one Bluesky document."""
-        if name == "start":
+        if name == "start" and document["purpose"] == PROBE_PURPOSE:
+            self._probe_run_uid = document["uid"]
+            self._progress.update(self._measured, description="ptychography of the calibration object")
+        elif name == "start":
             self.series_uid = document["series_uid"]
             description = f"measuring at {document['theta_deg']:.1f} deg"
             self._progress.update(self._measured, description=description)
-        elif name == "stop" and document["exit_status"] == "success":
+        elif name == "stop" and document["exit_status"] == "success" and document["run_start"] != self._probe_run_uid:
             self._progress.advance(self._measured)
 
     def wait_until_enhanced(self, timeout_s: float) -> bool:
