@@ -41,6 +41,7 @@ _N_MODES = 3
 _MODE_AMPLITUDE = 0.2
 _SURE = 3.0  # standard errors by which a richer model must be better
 _WORTH = 0.02  # relative: by less, incoherence explains frames of a coherent beam, whose object is not known all over
+_EXPLAINED = 1.2  # deviance of held-out frames below which free modes are not tried
 UNEXPLAINED = 2.5
 """Deviance of held-out frames, of what counting leaves, above which a probe is not to be relied on."""
 UNSURE = 0.25
@@ -221,6 +222,8 @@ class _Search:
         """Every model that is asked for, on the first half."""
         tried: dict[Model, _Trial] = {}
         for model in self._settings.models:
+            if model == "modes" and min(trial.deviances.mean() for trial in tried.values()) < _EXPLAINED:
+                continue  # three times the time of a coherent fit, and nothing for them to explain
             fields = self._continued(model, coherent, self.halves[0])
             tried[model] = _Trial(fields, self.judged(fields))
         return tried

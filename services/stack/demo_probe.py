@@ -73,6 +73,7 @@ def draw_found_and_true(comparison: FoundAndTrue, path: Path) -> Path:
         cuts.plot(place_nm, kernel[middle] / comparison.true.max(), style, markersize=3, label=f"x, {label}")
         cuts.plot(place_nm, kernel[:, middle] / comparison.true.max(), style, markersize=3, label=f"y, {label}")
     cuts.set_xlabel("nm")
+    cuts.set_xlim(-half_nm / 3, half_nm / 3)
     cuts.set_box_aspect(1)
     cuts.legend(fontsize=8)
     star.set_axis_off()
