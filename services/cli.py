@@ -39,6 +39,14 @@ app.add_typer(probe_app, name="probe")
 ProbePixelOption = Annotated[
     float | None, typer.Option(help="Of the probe's file, where that does not say it, or says it wrongly.")
 ]
+ProbeMovedOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Way of the stage along x that is in the probe already: of one found from a fly-scan without a model of "
+        "the motion, the way in one exposure. `recover-probe` leaves none in.",
+    ),
+]
 
 
 @app.callback()
@@ -290,13 +298,16 @@ def enhance(
     ] = "fly",
     png: Annotated[Path | None, typer.Option(help="Also a picture: measured, enhanced and sigma.")] = None,
     probe_pixel_nm: ProbePixelOption = None,
+    probe_moved_nm: ProbeMovedOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Enhance the maps of one file: no beamline, no catalogue, nothing else needs to run."""
     from services.offline.enhancing import Request, enhance_file
 
     configure_logging("WARNING")
-    request = Request(maps, probe, out, step_nm, pixel_nm, model, device, scan, png, overwrite, probe_pixel_nm)
+    request = Request(
+        maps, probe, out, step_nm, pixel_nm, model, device, scan, png, overwrite, probe_pixel_nm, probe_moved_nm
+    )
     with wrong_input_in_one_line():
         enhance_file(request, console, error_console)
 
@@ -310,6 +321,7 @@ def probe_import(
     ],
     key: Annotated[str | None, typer.Option(help="Name in /probes; default: the file's name.")] = None,
     probe_pixel_nm: ProbePixelOption = None,
+    probe_moved_nm: ProbeMovedOption = None,
     probe_energy_kev: Annotated[float | None, typer.Option(help="Of the photons; default: what the file says.")] = None,
     folder: FolderOption = None,
 ) -> None:
@@ -319,7 +331,7 @@ def probe_import(
     from services.offline.hdf5 import sha256_of
     from services.offline.probe_files import read_probe
 
-    probe = read_probe(file, probe_pixel_nm, probe_energy_kev, needs_energy=True)
+    probe = read_probe(file, probe_pixel_nm, probe_energy_kev, needs_energy=True, moved_nm=probe_moved_nm)
     settings = stack_settings(context, folder)
     name = key or file.stem
     lineage = {"file": file.name, "sha256": sha256_of(file)}

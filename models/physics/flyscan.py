@@ -13,7 +13,9 @@ from models.physics.probe import Probe
 from models.scan import Motion
 
 
-def fly_kernel(intensity: NDArray[np.floating], scale: int, motion: Motion) -> NDArray[np.float32]:
+def fly_kernel(
+    intensity: NDArray[np.floating], scale: int, motion: Motion, moved_px: float = 0.0
+) -> NDArray[np.float32]:
     """Weights of the fine pixels that one coarse point reads, unit sum, motion included.
 
     With n pixels along the intensity's side and the margin m = n / 2, the kernel has scale + 2m pixels along each:
@@ -26,6 +28,8 @@ def fly_kernel(intensity: NDArray[np.floating], scale: int, motion: Motion) -> N
         intensity: (y, x) of the probe, centred on pixel n // 2, sampled finely enough to be band-limited.
         scale: fine (probe) pixels per step, at least 1.
         motion: ``fly`` or ``step``.
+        moved_px: way that the intensity holds already: motion is counted once. The box that is added has the variance
+            that is missing, none where too much is there: a box cannot be taken out, its transform has zeros.
 
     Raises:
         ValueError: scale, motion or the intensity's shape make no sense.
@@ -43,15 +47,17 @@ def fly_kernel(intensity: NDArray[np.floating], scale: int, motion: Motion) -> N
     fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :]
     transfer = np.exp(-1j * np.pi * (scale - 1) * (fy + fx))
     if motion == "fly":
-        transfer = transfer * np.sinc(scale * fx)
+        transfer = transfer * np.sinc(np.sqrt(max(scale**2 - moved_px**2, 0.0)) * fx)
     spectrum = np.fft.rfft2(intensity.astype(np.float64), (side, side))
     kernel = np.maximum(np.fft.irfft2(spectrum * transfer, (side, side)), 0)
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-def scan_kernel(intensity: NDArray[np.floating], scale: int, motion: Motion, binning: int = 1) -> NDArray[np.float32]:
+def scan_kernel(
+    intensity: NDArray[np.floating], scale: int, motion: Motion, binning: int = 1, moved_px: float = 0.0
+) -> NDArray[np.float32]:
     """`fly_kernel` on fine pixels that are squares of ``binning`` probe pixels on a side, each of one areal density."""
-    return _binned(fly_kernel(intensity, scale * binning, motion), scale, binning)
+    return _binned(fly_kernel(intensity, scale * binning, motion, moved_px), scale, binning)
 
 
 def footprint(kernel: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
@@ -77,7 +83,7 @@ def matched_probe(probe: Probe, step_nm: float, scale: int) -> tuple[Probe, int]
 def matched_kernel(probe: Probe, step_nm: float, scale: int, motion: Motion) -> NDArray[np.float32]:
     """`scan_kernel` of a known probe on fine pixels of step_nm / scale; made once for all maps of a series."""
     matched, binning = matched_probe(probe, step_nm, scale)
-    return scan_kernel(matched.intensity(), scale, motion, binning)
+    return scan_kernel(matched.intensity(), scale, motion, binning, matched.moved_nm / matched.pixel_size_nm)
 
 
 class FlyScanOperator:
@@ -103,7 +109,7 @@ class FlyScanOperator:
             raise ValueError(f"binning is {binning}: pass the number of probe pixels along a fine pixel, at least 1")
         self.shape = shape
         self.scale = scale
-        self.kernel = scan_kernel(probe.intensity(), scale, motion, binning)
+        self.kernel = scan_kernel(probe.intensity(), scale, motion, binning, probe.moved_nm / probe.pixel_size_nm)
         self.margin_px = (len(self.kernel) - scale) // 2
         self.fine_shape = (scale * shape[0] + 2 * self.margin_px, scale * shape[1] + 2 * self.margin_px)
         self._fft_shape = tuple(next_fast_len(side, real=True) for side in self.fine_shape)

@@ -28,15 +28,20 @@ class Probe:
         pixel_size_nm: side of a pixel.
         energy_kev: of the photons.
         description: for people.
+        moved_nm: way of the stage along x that the intensity holds already, as of a probe that was found from a
+            fly-scan by a program that knew nothing of the motion; a fly-scan's kernel adds only what is missing.
     """
 
     modes: NDArray[np.complex64]
     pixel_size_nm: float
     energy_kev: float
     description: str = ""
+    moved_nm: float = 0.0
 
     def __post_init__(self) -> None:
         check_positive(pixel_size_nm=self.pixel_size_nm, energy_kev=self.energy_kev)
+        if not (np.isfinite(self.moved_nm) and self.moved_nm >= 0):
+            raise ValueError(f"moved_nm is {self.moved_nm}: pass 0, or the way of the stage that is in the probe")
         _check_modes(self.modes)
         offset = np.abs(centroid_offset_px(self.modes))
         if offset.max() > _OFF_CENTRE_PX:
@@ -47,14 +52,19 @@ class Probe:
 
     @classmethod
     def centred(
-        cls, modes: NDArray[np.complexfloating], pixel_size_nm: float, energy_kev: float, description: str = ""
+        cls,
+        modes: NDArray[np.complexfloating],
+        pixel_size_nm: float,
+        energy_kev: float,
+        description: str = "",
+        moved_nm: float = 0.0,
     ) -> "Probe":
         """A probe from modes that may lie off the middle of their window; shifts them, by fractions of a pixel."""
         _check_modes(modes)
         offset = centroid_offset_px(modes)
         if np.abs(offset).max() > _CENTRED_PX:
             modes = _shifted(modes, -offset)
-        return cls(np.ascontiguousarray(modes, np.complex64), pixel_size_nm, energy_kev, description)
+        return cls(np.ascontiguousarray(modes, np.complex64), pixel_size_nm, energy_kev, description, moved_nm)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Probe) and self.digest == other.digest
@@ -66,7 +76,8 @@ class Probe:
     def digest(self) -> str:
         """Of everything that changes a measurement with this probe."""
         content = sha256(np.ascontiguousarray(self.modes).tobytes())
-        content.update(f"{self.modes.shape} {self.pixel_size_nm!r} {self.energy_kev!r}".encode())
+        moved = f" {self.moved_nm!r}" if self.moved_nm else ""
+        content.update(f"{self.modes.shape} {self.pixel_size_nm!r} {self.energy_kev!r}{moved}".encode())
         return content.hexdigest()[:16]
 
     def intensity(self) -> NDArray[np.float32]:
@@ -111,7 +122,7 @@ class Probe:
         waves = np.exp(2j * np.pi * positions_px[:, None] * np.fft.fftfreq(n))
         modes = waves @ spectra @ waves.T
         modes *= np.linalg.norm(self.modes) / np.linalg.norm(modes)
-        return Probe.centred(modes, pixel_size_nm, self.energy_kev, self.description)
+        return Probe.centred(modes, pixel_size_nm, self.energy_kev, self.description, self.moved_nm)
 
     def _check_sampling(self, pixel_size_nm: float) -> None:
         intensity = self.intensity()
@@ -226,6 +237,7 @@ def save_probe(path: Path | str, probe: Probe) -> None:
             pixel_size_nm=probe.pixel_size_nm,
             energy_kev=probe.energy_kev,
             description=probe.description,
+            moved_nm=probe.moved_nm,
         )
 
 
@@ -240,6 +252,7 @@ def load_probe(path: Path) -> Probe:
         with np.load(path, allow_pickle=False) as archive:
             content = {key: archive[key] for key in ("modes", "pixel_size_nm", "energy_kev")}
             description = str(archive["description"]) if "description" in archive else ""
+            moved_nm = archive.get("moved_nm", 0.0)
     except KeyError as error:
         raise ValueError(
             f"{path} is no probe: {error.args[0]}; modes, pixel_size_nm and energy_kev are needed"
@@ -248,7 +261,11 @@ def load_probe(path: Path) -> Probe:
         raise ValueError(f"{path} is no .npz archive of plain arrays ({error}): write it with save_probe") from error
     try:
         return Probe.centred(
-            content["modes"], float(content["pixel_size_nm"]), float(content["energy_kev"]), description
+            content["modes"],
+            float(content["pixel_size_nm"]),
+            float(content["energy_kev"]),
+            description,
+            float(moved_nm),
         )
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} holds no valid probe: {error}") from error

@@ -60,7 +60,8 @@ class ScanSpectra:
         rows, points = (next_fast_len(n + 2 * self.pad, real=True) for n in shape)
         self.padded = (rows, points)
         self.fine = (scale * rows, scale * points)
-        kernel = fly_kernel(matched.intensity(), self._decimation, motion)
+        moved_px = matched.moved_nm / matched.pixel_size_nm
+        kernel = fly_kernel(matched.intensity(), self._decimation, motion, moved_px)
         self._keep_band(_transfer(kernel, self._decimation, self._grid))
 
     @cached_property

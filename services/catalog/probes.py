@@ -80,13 +80,14 @@ def import_probe(
     if not _is_key(key):
         raise CatalogError(f"probe key is {key!r}: use letters, digits, '-' and '_'")
     amplitude, phase = _polar(probe.modes)
-    stored = _probe(amplitude, phase, probe.pixel_size_nm, probe.energy_kev, probe.description)
+    stored = _probe(amplitude, phase, probe.pixel_size_nm, probe.energy_kev, probe.description, probe.moved_nm)
     metadata = {
         "digest": stored.digest,
         "source_digest": probe.digest,
         "pixel_size_nm": probe.pixel_size_nm,
         "energy_kev": probe.energy_kev,
         "description": probe.description,
+        "moved_nm": probe.moved_nm,
         "fwhm_nm": [float(width) for width in probe.fwhm_nm()],
         "lineage": dict(lineage or {}),
         "software": software_versions(),
@@ -130,6 +131,7 @@ def read_probe(catalog: Catalog, key: str) -> Probe:
             float(metadata["pixel_size_nm"]),
             float(metadata["energy_kev"]),
             str(metadata["description"]),
+            float(metadata.get("moved_nm", 0.0)),
         )
 
 
@@ -234,7 +236,8 @@ def _probe(
     pixel_size_nm: float,
     energy_kev: float,
     description: str,
+    moved_nm: float,
 ) -> Probe:
     # In double precision, so that the same stored numbers give the same probe, and digest, on every machine.
     modes = amplitude.astype(np.float64) * np.exp(1j * phase.astype(np.float64))
-    return Probe(modes.astype(np.complex64), pixel_size_nm, energy_kev, description)
+    return Probe(modes.astype(np.complex64), pixel_size_nm, energy_kev, description, moved_nm)

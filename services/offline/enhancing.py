@@ -41,6 +41,8 @@ class Request:
     overwrite: bool = False
     probe_pixel_nm: float | None = None
     """Instead of what the probe's file says, if anything."""
+    probe_moved_nm: float | None = None
+    """Way of the stage along x that is in the probe already, instead of what its file says."""
 
 
 def enhance_file(request: Request, console: Console, warnings: Console) -> None:
@@ -54,7 +56,7 @@ def enhance_file(request: Request, console: Console, warnings: Console) -> None:
     check_device(request.device)
     scale = whole_scale(request.step_nm, request.pixel_nm)
     enhancer = make_enhancer(request.model, request.device)
-    probe = read_probe(request.probe, request.probe_pixel_nm)
+    probe = read_probe(request.probe, request.probe_pixel_nm, moved_nm=request.probe_moved_nm)
     coarse = read_maps(request.maps, request.step_nm)
     rows = []
     with written_maps(request.out, coarse, scale, _lineage(request, probe, enhancer, scale)) as out:
@@ -110,6 +112,7 @@ def _lineage(request: Request, probe: Probe, enhancer: Enhancer, scale: int) -> 
         "probe_file": request.probe.name,
         "probe_digest": probe.digest,
         "probe_pixel_nm": probe.pixel_size_nm,
+        "probe_moved_nm": probe.moved_nm,
         "model": enhancer.name,
         "model_digest": enhancer.digest,
         "step_nm": request.step_nm,

@@ -55,6 +55,7 @@ class FoundProbe:
         energy_kev: None where the file does not say it.
         left_out: which part of several this is, in words; empty for the whole.
         description: for people, as the file has it; empty where it has none.
+        moved_nm: way of the stage along x that it holds already, where the file says one.
     """
 
     key: str
@@ -63,6 +64,7 @@ class FoundProbe:
     energy_kev: float | None
     left_out: str = ""
     description: str = ""
+    moved_nm: float = 0.0
 
 
 Number = Callable[[str], float | None]

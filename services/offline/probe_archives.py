@@ -55,7 +55,8 @@ def _reader(key: str) -> Callable[[Any], FoundProbe]:
 
         modes, left_out = modes_of(_values(archive, key), key)
         description = str(_values(archive, "description")) if "description" in archive else ""
-        return FoundProbe(key, modes, named_pixel(number), named_energy_kev(number), left_out, description)
+        moved_nm = number("moved_nm") or 0.0
+        return FoundProbe(key, modes, named_pixel(number), named_energy_kev(number), left_out, description, moved_nm)
 
     return read
 

@@ -20,7 +20,12 @@ _LEAST_NM, _LARGEST_NM = 0.01, 1e5  # outside, a number stands in another unit t
 
 
 def read_probe(
-    path: Path, pixel_nm: float | None = None, energy_kev: float | None = None, *, needs_energy: bool = False
+    path: Path,
+    pixel_nm: float | None = None,
+    energy_kev: float | None = None,
+    *,
+    needs_energy: bool = False,
+    moved_nm: float | None = None,
 ) -> Probe:
     """A probe from HDF5 or ``.npz``, centred, in a square window with an even side.
 
@@ -34,6 +39,7 @@ def read_probe(
         pixel_nm: instead of what the file says, if anything.
         energy_kev: likewise.
         needs_energy: whether a file that does not say its energy is refused; else 10 keV stand for it.
+        moved_nm: way of the stage along x that is in the probe already, instead of what the file says.
 
     Raises:
         InputFileError: the file holds no probe; the message says what it lacks and which option gives it.
@@ -41,10 +47,10 @@ def read_probe(
     if zipfile.is_zipfile(path) or path.suffix == ".npz":
         with opened_npz(path) as archive:
             found = _read(archive, NPZ_FORMATS)
-            return _probe(found, path.name, pixel_nm, energy_kev, needs_energy)
+            return _probe(found, path.name, pixel_nm, energy_kev, needs_energy, moved_nm)
     with opened(path) as file:
         found = _read(file, {**_OURS, **HDF5_FORMATS})
-        return _probe(found, path.name, pixel_nm, energy_kev, needs_energy)
+        return _probe(found, path.name, pixel_nm, energy_kev, needs_energy, moved_nm)
 
 
 def _read(file: Any, formats: Mapping[str, Reader]) -> FoundProbe:
@@ -54,13 +60,21 @@ def _read(file: Any, formats: Mapping[str, Reader]) -> FoundProbe:
     raise ValueError(f"there is no probe ({', '.join(formats)}); the file holds {', '.join(file) or 'nothing'}")
 
 
-def _probe(found: FoundProbe, name: str, pixel_nm: float | None, energy_kev: float | None, needs_energy: bool) -> Probe:
+def _probe(
+    found: FoundProbe,
+    name: str,
+    pixel_nm: float | None,
+    energy_kev: float | None,
+    needs_energy: bool,
+    moved_nm: float | None,
+) -> Probe:
     if not np.any(found.modes):
         raise ValueError(f"{found.key} holds nothing but zeros")
     side_nm = _side_nm(found) if pixel_nm is None else float(pixel_nm)
     kev = _energy_kev(found, needs_energy) if energy_kev is None else float(energy_kev)
     described = found.description or ", ".join(filter(None, (name, found.left_out)))
-    return Probe.centred(_in_even_square(found.modes), side_nm, kev, described)
+    moved = found.moved_nm if moved_nm is None else moved_nm
+    return Probe.centred(_in_even_square(found.modes), side_nm, kev, described, moved)
 
 
 def _side_nm(found: FoundProbe) -> float:
@@ -97,7 +111,8 @@ def _of_intensity(file: Any) -> FoundProbe:
 def _of_ours(file: Any, name: str, modes: NDArray[np.complex128]) -> FoundProbe:
     pixel_nm = read_number("pixel_nm", file[name], file)
     pixel = None if pixel_nm is None else Pixel(pixel_nm, pixel_nm, "pixel_nm")
-    return FoundProbe(f"/{name}", modes, pixel, read_number("energy_kev", file[name], file))
+    energy_kev, moved_nm = (read_number(what, file[name], file) for what in ("energy_kev", "moved_nm"))
+    return FoundProbe(f"/{name}", modes, pixel, energy_kev, moved_nm=moved_nm or 0.0)
 
 
 def _amplitude(file: Any) -> NDArray[np.complex128]:

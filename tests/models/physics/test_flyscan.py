@@ -90,6 +90,23 @@ def test_motion_widens_the_kernel_by_a_step_along_x_only() -> None:
     assert widened == pytest.approx((12**2 / 12, 0), abs=0.01)
 
 
+@pytest.mark.parametrize(("moved_px", "tolerated"), [(2.0, 0.01), (4.0, 0.04)])
+def test_motion_that_the_probe_holds_already_is_not_added_again(
+    probe: Probe, moved_px: float, tolerated: float
+) -> None:
+    intensity = probe.intensity().astype(np.float64)
+    box = np.sinc(moved_px * np.fft.rfftfreq(len(intensity)))
+    holding = np.fft.irfft2(np.fft.rfft2(intensity) * box, intensity.shape)
+    true, once, twice = (
+        fly_kernel(*arguments)
+        for arguments in ((intensity, 8, "fly"), (holding, 8, "fly", moved_px), (holding, 8, "fly"))
+    )
+    error, counted_twice = (np.linalg.norm(kernel - true) / np.linalg.norm(true) for kernel in (once, twice))
+    assert error < tolerated
+    assert error < 0.8 * counted_twice
+    np.testing.assert_allclose(fly_kernel(holding, 2, "fly", 4.0), fly_kernel(holding, 2, "step"), atol=1e-7)
+
+
 def test_motion_blurs_alike_in_both_directions_so_snake_rows_need_nothing_special(uneven_probe: Probe) -> None:
     fly, step = (np.fft.fft2(fly_kernel(uneven_probe.intensity(), 8, motion)) for motion in ("fly", "step"))
     blur = fly * step.conj()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.physics.flyscan import fly_kernel
-from models.physics.probe import Probe, save_probe, zone_plate_probe
+from models.physics.probe import Probe, gaussian_probe, save_probe, zone_plate_probe
 from models.superres.enhance import enhance
 from services.offline.hdf5 import InputFileError
 from services.offline.probe_files import read_probe
@@ -123,3 +124,14 @@ def test_a_file_of_another_kind_is_refused_by_name(tmp_path: Path, name: str) ->
         read_probe(tmp_path / name)
     with pytest.raises(InputFileError, match=f"other-{name}"):
         read_probe(tmp_path / f"other-{name}")
+
+
+def test_the_motion_that_a_probe_holds_is_read_and_can_be_told(tmp_path):
+    probe = replace(gaussian_probe(fwhm_nm=40.0), moved_nm=30.0)
+    save_probe(tmp_path / "probe.npz", probe)
+    assert read_probe(tmp_path / "probe.npz") == probe
+    assert read_probe(tmp_path / "probe.npz", moved_nm=0.0).moved_nm == 0
+    with h5py.File(tmp_path / "probe.h5", "w") as file:
+        file["intensity"] = probe.intensity()
+        file.attrs["pixel_nm"], file.attrs["moved_nm"] = 7.5, 30.0
+    assert read_probe(tmp_path / "probe.h5").moved_nm == 30.0
