@@ -11,6 +11,9 @@ Indices = NDArray[np.intp]
 _FILL_PX = 2.0
 _LEAST_WEIGHT = 1e-3
 
+WIDEST_PX = 10_000
+"""Of a scan: its object alone takes a gigabyte. Positions that span more are in another unit, or one is a glitch."""
+
 LEAST_POINTS = 20
 """Below, nothing is left to hold out and overlap."""
 
@@ -49,6 +52,9 @@ class Frames:
             )
         if not np.isfinite(self.positions_px).all():
             raise ValueError("positions hold values that are no numbers: leave those points out")
+        span = float(np.ptp(self.positions_px, axis=0).max())
+        if span > WIDEST_PX:
+            raise ValueError(f"positions span {span:.3g} pixels: check their unit, and leave out those far off")
         if np.count_nonzero(self.fly_px) > 1 or not np.isfinite(self.fly_px).all():
             raise ValueError(f"fly_px is {self.fly_px}: the stage flies along y or along x, pass 0 for the other")
         for name, value in (("pixel_size_nm", self.pixel_size_nm), ("energy_kev", self.energy_kev)):

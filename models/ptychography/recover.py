@@ -37,7 +37,6 @@ _IN_WORDS: dict[Model, str] = {
 }
 _FIRST_SOURCE_PX = 0.5
 _LEAST_SOURCE_PX = 0.4  # what a coherent beam is found to have where object and motion are finer than the model
-_N_MODES = 3
 _MODE_AMPLITUDE = 0.2
 _SURE = 3.0  # standard errors by which a richer model must be better
 _WORTH = 0.02  # relative: by less, incoherence explains frames of a coherent beam, whose object is not known all over
@@ -221,7 +220,7 @@ class _Search:
     def trials(self, coherent: Fields) -> dict[Model, _Trial]:
         """Every model that is asked for, on the first half."""
         tried: dict[Model, _Trial] = {}
-        for model in self._settings.models:
+        for model in dict.fromkeys(("coherent", *self._settings.models)):
             if model == "modes" and min(trial.deviances.mean() for trial in tried.values()) < _EXPLAINED:
                 continue  # three times the time of a coherent fit, and nothing for them to explain
             fields = self._continued(model, coherent, self.halves[0])
@@ -319,7 +318,7 @@ def _warnings(found: Recovery) -> tuple[str, ...]:
         )
     if found.deviance > UNEXPLAINED:
         said.append(
-            f"held-out frames deviate {found.deviance:.2f} times as much as counting would: are positions (their "
-            "signs, too), the motion, the distance and the mask right, and are these counts?"
+            f"held-out frames deviate {found.deviance:.2f} times as much as counting would: are positions (one axis "
+            "turned?), the motion, the distance and the mask right, and are these counts?"
         )
     return tuple(said)

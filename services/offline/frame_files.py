@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.physics.photon import J_PER_KEV, wavelength_nm
-from models.ptychography.frames import Frames
+from models.ptychography.frames import WIDEST_PX, Frames
 from services.offline.found_probe import energy_of_wavelength, one_number
 from services.offline.hdf5 import opened, read_numbers
 
 FlyAxis = Literal["x", "y"]
 
 _NM = {"nm": 1.0, "um": 1e3, "m": 1e9}
-_WIDEST_PX = 20_000  # a way of the beam over more pixels is in another unit than it says
 _NARROWEST_PX = 1.0
 _DETECTOR = "entry_1/instrument_1/detector_1"
 
@@ -133,7 +132,7 @@ def _as_frame(plane: NDArray[Any], counts: NDArray[Any], name: str) -> NDArray[A
 def _check_span(positions_px: NDArray[np.float64], unit: str) -> None:
     if len(positions_px):
         span = float(np.ptp(positions_px, axis=0).max())
-        if not _NARROWEST_PX <= span <= _WIDEST_PX:
+        if not _NARROWEST_PX <= span <= WIDEST_PX:
             raise ValueError(
                 f"positions in {unit} span {span:.3g} pixels of the object: are unit and pixel right? "
                 "Ours are /positions_px, _nm, _um or _m"

@@ -24,6 +24,7 @@ def frames() -> Frames:
         ({"counts": np.zeros((25, 8, 8), np.float32)}, "every frame is empty"),
         ({"positions_px": np.zeros((24, 2))}, "for 25 frames"),
         ({"positions_px": np.full((25, 2), np.nan)}, "leave those points out"),
+        ({"positions_px": np.linspace(0, 1e6, 50).reshape(25, 2)}, "check their unit"),
         ({"fly_px": (1.0, 4.0)}, "along y or along x"),
         ({"pixel_size_nm": 0.0}, "pixel_size_nm is 0.0"),
         ({"energy_kev": -1.0}, "energy_kev is -1.0"),
