@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from models.superres.pairs.recorded import Recording
+from models.superres.pairs.recording import Recording
 from services.offline.hdf5 import opened, read_number, read_numbers
 
 

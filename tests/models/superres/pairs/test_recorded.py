@@ -8,7 +8,8 @@ import torch
 
 from models.physics.flyscan import scan_kernel
 from models.superres.networks.data_step import read_by_scan, transfer
-from models.superres.pairs.recorded import RecordedPairs, Recording
+from models.superres.pairs.recorded import RecordedPairs
+from models.superres.pairs.recording import Recording
 
 SIDE_PX = 8  # of the probe's window: a kernel reaches 4 fine pixels beyond a point's block
 

@@ -1,0 +1,219 @@
+"""Where a fine scan stands on the coarse one of the same view, from the two of them: no marker, no truth."""
+
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scan import Motion
+from models.superres.coarse import CoarseMap, coarse_maps
+from models.xrf.maps import ElementMaps
+
+MOST_STEPS = 2.0
+"""Coarse steps along either axis that are searched: a stage that errs by more has scanned another place."""
+_LEAST_POINTS = 4  # along what is left of a coarse map when its border is not looked at
+_MOST_SIGMA_STEPS = 0.1  # of a coarse step: 0.4 fine pixels at scale 4
+_MOST_MISMATCH = 0.3  # of the coarse map's structure
+_MEASURED_SHARE = 0.75  # of the fine points under a coarse one
+_ROUNDS = 12
+_SETTLED_PX = 1e-4
+
+Array = NDArray[np.float64]
+
+
+class UnregisteredError(ValueError):
+    """A fine and a coarse map cannot be laid on each other; the message says why."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How a fine map lies on its coarse one.
+
+    Attributes:
+        shift_nm: (y, x) by which the fine map is to be moved towards higher y and x.
+        sigma_nm: (y, x), one standard deviation of it.
+        chi_squared: per coarse point, of the coarse map against the fine one blurred as the coarse scan blurs.
+        mismatch: share of the coarse map's structure that stays unexplained beyond noise.
+    """
+
+    shift_nm: tuple[float, float]
+    sigma_nm: tuple[float, float]
+    chi_squared: float
+    mismatch: float
+
+
+def register(fine: ElementMaps, coarse: ElementMaps, motion: Motion, most_steps: float = MOST_STEPS) -> Registration:
+    """The shift at which the fine map, blurred by the longer steps of the coarse scan, explains the coarse one best.
+
+    Weighted least squares over all elements, so that each counts by its significance: at every whole fine step first,
+    then to the minimum by Gauss-Newton. In fly mode the box of a coarse step is exactly the mean of those of the fine
+    steps along it and the probe is the same: nothing needs to be known of it. A fine scan whose step is much longer
+    than its probe is wide is interpolated across rows with an error, which shows as mismatch.
+
+    Args:
+        fine: maps whose middle is, by the stage, that of ``coarse``; a whole number of its pixels makes a coarse one.
+        coarse: maps of the same elements over the same field of view.
+        motion: of both scans.
+        most_steps: largest shift looked for, in coarse steps along either axis.
+
+    Raises:
+        UnregisteredError: the maps do not tell their shift to a tenth of a step, differ, or stand further apart.
+        ValueError: the maps are not of one field of view and the same elements.
+
+    Source: variance with noise in the regressor (here the derivative), Fuller, Measurement Error Models (1987), 1.2.
+    """
+    ratio = _checked_ratio(fine, coarse)
+    border, reach = ceil(most_steps), round(most_steps * ratio)
+    if min(coarse.mask.shape) - 2 * border < _LEAST_POINTS:
+        least = _LEAST_POINTS + 2 * border
+        raise UnregisteredError(f"the coarse map has {coarse.mask.shape} points: {least} along each axis are needed")
+    couples = zip(coarse_maps(fine), coarse_maps(coarse), strict=True)
+    compared = [_Compared(one, other, ratio, motion, border) for one, other in couples]
+    start = _best_whole_step(compared, reach)
+    if np.abs(start).max() >= reach:
+        raise UnregisteredError(
+            f"they fit best {most_steps:g} coarse steps apart, the most that is looked for: was one place scanned?"
+        )
+    return _judged(compared, _refined(compared, start), fine.pixel_size_nm, coarse.pixel_size_nm)
+
+
+class _Compared:
+    """One element: its coarse points with their weights, and what the fine map says they read at any shift."""
+
+    def __init__(self, fine: CoarseMap, coarse: CoarseMap, ratio: int, motion: Motion, border: int) -> None:
+        self._ratio = ratio
+        even = np.concatenate([fine.values, fine.values[::-1]], 0)
+        even = np.concatenate([even, even[:, ::-1]], 1)
+        self._fy, self._fx = np.fft.fftfreq(even.shape[0])[:, None], np.fft.fftfreq(even.shape[1])[None, :]
+        self._transfer = _further_blur(self._fy, self._fx, ratio, motion)
+        self._spectrum = np.fft.fft2(even) * self._transfer
+        noise = _block_mean(fine.variance, ratio)
+        looked_at = coarse.measured & (_block_mean(fine.measured.astype(np.float64), ratio) >= _MEASURED_SHARE)
+        looked_at = looked_at & _within(coarse.measured.shape, border)
+        self.coarse = coarse.values
+        averaged = ratio if motion == "fly" else 1
+        self.weight = np.where(looked_at, 1 / (coarse.variance + noise / averaged), 0)
+        self.n_points = int(looked_at.sum())
+        power = np.abs(self._transfer) ** 2 * (2 * np.pi) ** 2
+        slopes = np.array([np.mean(power * self._fy**2), np.mean(power * self._fx**2)])
+        self.noise_in_slopes = np.diag(slopes * float(np.sum(self.weight * noise)))
+
+    def misfits(self, reach: int) -> Array:
+        """Sum of squares at every whole shift: (y, x) from -reach to +reach fine pixels."""
+        said = np.pad(self._real(self._spectrum, 1), reach, mode="symmetric")
+        rows, points = self.coarse.shape
+        found = np.zeros((2 * reach + 1, 2 * reach + 1))
+        for y, x in product(range(-reach, reach + 1), repeat=2):
+            top, left = reach - y, reach - x
+            at = said[top :: self._ratio, left :: self._ratio][:rows, :points]
+            found[y + reach, x + reach] = np.sum(self.weight * (self.coarse - at) ** 2)
+        return found
+
+    def at(self, shift_px: Array) -> tuple[Array, Array]:
+        """Residuals (y, x) at a shift, and what they lose as it grows along y and along x, (2, y, x)."""
+        moved = self._spectrum * np.exp(-2j * np.pi * (self._fy * shift_px[0] + self._fx * shift_px[1]))
+        said = self._real(moved, self._ratio)
+        slopes = [self._real(-2j * np.pi * f * moved, self._ratio) for f in (self._fy, self._fx)]
+        return self.coarse - said, np.array(slopes)
+
+    def structure(self) -> float:
+        """Weighted sum of squares of the coarse map about its mean."""
+        mean = np.sum(self.weight * self.coarse) / max(float(self.weight.sum()), 1e-300)
+        return float(np.sum(self.weight * (self.coarse - mean) ** 2))
+
+    def _real(self, spectrum: NDArray[np.complex128], every: int) -> Array:
+        height, width = (self._ratio * n for n in self.coarse.shape)
+        return np.asarray(np.fft.ifft2(spectrum).real[:height:every, :width:every])
+
+
+def _further_blur(fy: Array, fx: Array, ratio: int, motion: Motion) -> NDArray[np.complex128]:
+    """Of fine readings into what a coarse point reads, referred to the first fine point of its block."""
+    to_middle = np.exp(1j * np.pi * (ratio - 1) * fy)
+    if motion == "step":
+        return np.asarray(to_middle * np.exp(1j * np.pi * (ratio - 1) * fx))
+    along = np.mean([np.exp(2j * np.pi * fx * place) for place in range(ratio)], axis=0)
+    return np.asarray(to_middle * along)
+
+
+def _best_whole_step(compared: list[_Compared], reach: int) -> Array:
+    misfit = np.sum([element.misfits(reach) for element in compared], axis=0)
+    best = np.unravel_index(int(np.argmin(misfit)), misfit.shape)
+    return np.array(best, np.float64) - reach
+
+
+def _refined(compared: list[_Compared], start: Array) -> Array:
+    shift = start.copy()
+    for _ in range(_ROUNDS):
+        normal, gradient, _ = _normal_equations(compared, shift)
+        change = np.clip(np.linalg.lstsq(normal, gradient, rcond=None)[0], -0.5, 0.5)
+        shift = np.clip(shift + change, start - 1.5, start + 1.5)
+        if np.abs(change).max() < _SETTLED_PX:
+            break
+    return shift
+
+
+def _normal_equations(compared: list[_Compared], shift: Array) -> tuple[Array, Array, float]:
+    """(2, 2), (2,) and the sum of squares."""
+    normal, gradient, misfit = np.zeros((2, 2)), np.zeros(2), 0.0
+    for element in compared:
+        residual, slopes = element.at(shift)
+        weighted = element.weight * slopes
+        normal += np.einsum("ayx,byx->ab", weighted, slopes)
+        gradient += np.einsum("ayx,yx->a", weighted, residual)
+        misfit += float(np.sum(element.weight * residual**2))
+    return normal, gradient, misfit
+
+
+def _judged(compared: list[_Compared], shift: Array, fine_nm: float, coarse_nm: float) -> Registration:
+    normal, _, misfit = _normal_equations(compared, shift)
+    n_points = sum(element.n_points for element in compared)
+    if n_points <= 2:
+        raise UnregisteredError("no points were measured in both: were the scans cut short?")
+    chi_squared = misfit / (n_points - 2)
+    without_noise = normal - np.sum([element.noise_in_slopes for element in compared], axis=0)
+    structure = sum(element.structure() for element in compared)
+    mismatch = max(0.0, misfit - n_points) / max(structure - n_points, 1e-12)
+    sigma = np.array([np.inf, np.inf])
+    if np.linalg.eigvalsh(without_noise)[0] > 1e-6 * np.trace(normal):
+        inverse = np.linalg.inv(without_noise)
+        sigma = np.sqrt(np.diag(inverse @ normal @ inverse) * max(1.0, chi_squared)) * fine_nm
+    if sigma.max() > _MOST_SIGMA_STEPS * coarse_nm:
+        raise UnregisteredError(
+            f"the maps tell their shift to {sigma.max():.3g} nm only, and {_MOST_SIGMA_STEPS * coarse_nm:.3g} nm are "
+            "needed: too few counts or too little structure"
+        )
+    if mismatch > _MOST_MISMATCH:
+        raise UnregisteredError(
+            f"at the best shift {mismatch:.0%} of the coarse map's structure differ beyond noise (at most "
+            f"{_MOST_MISMATCH:.0%} may): did the specimen change, or is the fine step too long for its probe?"
+        )
+    y_nm, x_nm = (float(along) * fine_nm for along in shift)
+    return Registration((y_nm, x_nm), (float(sigma[0]), float(sigma[1])), chi_squared, mismatch)
+
+
+def _checked_ratio(fine: ElementMaps, coarse: ElementMaps) -> int:
+    ratio = round(coarse.pixel_size_nm / fine.pixel_size_nm)
+    if ratio < 2 or abs(coarse.pixel_size_nm - ratio * fine.pixel_size_nm) > 1e-6 * coarse.pixel_size_nm:
+        raise ValueError(
+            f"the coarse step is {coarse.pixel_size_nm:g} nm, the fine one {fine.pixel_size_nm:g} nm: a whole number, "
+            "at least 2, of fine steps must make a coarse one"
+        )
+    needed = tuple(ratio * n for n in coarse.mask.shape)
+    if fine.mask.shape != needed:
+        raise ValueError(f"the fine map has {fine.mask.shape} points: {needed} are needed over the coarse map")
+    if fine.elements != coarse.elements:
+        raise ValueError(f"the fine map has {fine.elements}, the coarse one {coarse.elements}: pass the same elements")
+    return ratio
+
+
+def _block_mean(plane: Array, ratio: int) -> Array:
+    height, width = plane.shape
+    return np.asarray(plane.reshape(height // ratio, ratio, width // ratio, ratio).mean((1, 3)))
+
+
+def _within(shape: tuple[int, ...], border: int) -> NDArray[np.bool_]:
+    inside = np.zeros(shape, bool)
+    inside[border : shape[0] - border, border : shape[1] - border] = True
+    return inside
