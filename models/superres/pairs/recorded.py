@@ -75,8 +75,8 @@ class _View:
     def turned(self, quarters: int, mirrored: bool) -> "_View":
         """Everything alike: the kernel, centred on a point's block, turns with the specimen, and so does its shift."""
         planes = (self.values, self.variance, self.mask, self.kernel)
-        turned = (np.rot90(plane[:, ::-1] if mirrored else plane, quarters) for plane in planes)
-        return _View(*turned, self.scale)
+        values, variance, mask, kernel = (np.rot90(plane[:, ::-1] if mirrored else plane, quarters) for plane in planes)
+        return _View(values, variance, mask, kernel, self.scale)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def _view(values: Map, variance: Map, mask: NDArray[np.bool_], kernel: Map, scal
     )
     (ready,) = coarse_maps(maps)
     planes = (ready.values, ready.variance, ready.measured, kernel)
-    return _View(*(plane.astype(np.float32) for plane in planes), scale)
+    known, noise, measured, seen_through = (plane.astype(np.float32) for plane in planes)
+    return _View(known, noise, measured, seen_through, scale)
 
 
 def _random_part(rng: np.random.Generator, whole: _Patch, side: int) -> _Patch:

@@ -1,4 +1,4 @@
-"""What was measured of one element with coarse steps, and what is known of its fine map: the record of a training pair."""
+"""The record of a training pair: one element measured with coarse steps, and what is known of its fine map."""
 
 from dataclasses import dataclass
 

@@ -86,7 +86,8 @@ class _Compared:
         self._ratio = ratio
         even = np.concatenate([fine.values, fine.values[::-1]], 0)
         even = np.concatenate([even, even[:, ::-1]], 1)
-        self._fy, self._fx = np.fft.fftfreq(even.shape[0])[:, None], np.fft.fftfreq(even.shape[1])[None, :]
+        fy, fx = (np.asarray(np.fft.fftfreq(n), np.float64) for n in even.shape)
+        self._fy, self._fx = fy[:, None], fx[None, :]
         self._transfer = _further_blur(self._fy, self._fx, ratio, motion)
         self._spectrum = np.fft.fft2(even) * self._transfer
         noise = _block_mean(fine.variance, ratio)

@@ -1,6 +1,5 @@
 """A fine map held against what a scan read of it: the comparison when the truth is not known."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,7 +13,7 @@ _WEIGHT = 0.05  # both as in `models.superres.training.losses.staged_error`
 
 
 def readings_of(fine: Tensor, kernel: Tensor, scale: int) -> Tensor:
-    """What a scan reads of fine maps (B, 1, Y, X), which go on beyond their border as they end: (B, 1, Y/scale, X/scale).
+    """What a scan reads of fine maps (B, 1, Y, X) that go on beyond their border as they end: (B, 1, Y/s, X/s).
 
     Args:
         fine: maps whose sides are multiples of ``scale``.
