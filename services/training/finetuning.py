@@ -20,7 +20,7 @@ from services.catalog.client import Catalog
 from services.catalog.products import find_series
 from services.training.recorded import read_recordings
 from services.training.run import Schedule, TrainingError, calibrate_weights, progress_bar, run_training
-from services.training.series_pairs import PairsError, SeriesPairs, collect_pairs, read_about
+from services.training.series_pairs import SeriesPairs, collect_pairs, read_about
 from services.training.sources import Sources
 
 EPOCHS = 8
@@ -118,15 +118,16 @@ def run_fine_tuning(request: Request, catalog: Catalog, console: Console) -> Out
             calibrate_weights(schedule.weights, preset, request.device)
         outcome = _judged(schedule, start, training.preset, read_recordings(pairs, "held_out"))
     _write_card(schedule, start, about, [one.kernel for one in recordings], outcome)
-    _tell(outcome, about, request.start_from, console)
+    _tell(outcome, request.start_from, console)
     return outcome
 
 
 def steps_of(epochs: int, recordings: Sequence[Recording], preset: Preset) -> int:
     """Steps in which patches of recordings cover all of them so many times, the procedural steps between included."""
     sides = [min(preset.conditions.coarse_px, *recording.coarse.shape) for recording in recordings]
-    patches = sum(recording.coarse.size / side**2 for recording, side in zip(recordings, sides, strict=True))
-    return max(1, ceil(epochs * patches / preset.batch / RECORDED_SHARE))
+    patches = sum(float(recording.coarse.size) / side**2 for recording, side in zip(recordings, sides, strict=True))
+    steps: int = ceil(epochs * patches / preset.batch / RECORDED_SHARE)
+    return max(1, steps)
 
 
 def _preset(start: TrainedNetwork, name: str) -> Preset:
@@ -227,7 +228,7 @@ def _rows(outcome: Outcome, scan: str) -> list[tuple[str, np.ndarray[tuple[int],
     return [*known, ("before", getattr(outcome.before, scan)), ("after", getattr(outcome.after, scan))]
 
 
-def _tell(outcome: Outcome, about: SeriesPairs, start_from: str, console: Console) -> None:
+def _tell(outcome: Outcome, start_from: str, console: Console) -> None:
     table = Table("", "linear", "before", "after", title="views held out; chi^2 of the truth is 1")
     for scan in ("fine", "coarse"):
         means = {name: f"{values.mean():.3f}" for name, values in _rows(outcome, scan)}
