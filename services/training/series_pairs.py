@@ -41,7 +41,8 @@ class SeriesPairs:
         scale: that the network learns.
         learnt_deg, held_out_deg: angles.
         left_out: what makes no pair, in words.
-        shifts_nm: (angle, 2) how far the fine scans were found from their places, y and x.
+        shifts_nm: (angle, 2) how far the fine scans were found from their places, y and x: of those learnt, then of
+            those held out.
     """
 
     series_uid: str
@@ -84,36 +85,28 @@ def collect_pairs(
     if unknown:
         raise PairsError(f"series {record.key} has no {', '.join(unknown)}: choose among {', '.join(record.elements)}")
     angles = _usable_angles(catalog, record)
-    first = angles[0]
+    fine_step_nm = angles[0].fine.scan.step_nm
     try:
-        scale = usable_scale(record.step_nm, first.fine.scan.step_nm, scales, record.scale)
+        scale = usable_scale(record.step_nm, fine_step_nm, scales, record.scale)
     except ValueError as error:
         raise PairsError(f"series {record.key}: {error}") from error
     found, left_out = _pairs_by_angle(catalog, record, angles, elements, scale, told)
-    kept = [angle for angle in angles if angle.angle_index in found]
-    try:
-        apart = held_out_views([angle.theta_deg for angle in kept])
-    except ValueError as error:
-        reasons = "; ".join(left_out) or "no angle was left out"
-        raise PairsError(f"series {record.key}: {error}: scan more angles with fine_step_nm ({reasons})") from error
-    sides: dict[Part, list[ScannedTwice]] = {
-        "pairs": [angle for place, angle in enumerate(kept) if place not in apart],
-        "held_out": [kept[place] for place in apart],
-    }
+    learnt, held_out = _sides(record.key, [angle for angle in angles if angle.angle_index in found], left_out)
+    kept = (*learnt, *held_out)
     about = SeriesPairs(
         series_uid=record.series_uid,
         series_key=record.key,
         elements=tuple(dict.fromkeys(name for pairs in found.values() for name in pairs.recordings)),
         probes=tuple(sorted({angle.probe for angle in kept})),
         step_nm=record.step_nm,
-        fine_step_nm=first.fine.scan.step_nm,
+        fine_step_nm=fine_step_nm,
         scale=scale,
-        learnt_deg=tuple(angle.theta_deg for angle in sides["pairs"]),
-        held_out_deg=tuple(angle.theta_deg for angle in sides["held_out"]),
+        learnt_deg=tuple(angle.theta_deg for angle in learnt),
+        held_out_deg=tuple(angle.theta_deg for angle in held_out),
         left_out=tuple(left_out),
         shifts_nm=tuple(found[angle.angle_index].registration.shift_nm for angle in kept),
     )
-    parts = {part: _named(side, found) for part, side in sides.items()}
+    parts: dict[Part, dict[str, Recording]] = {"pairs": _named(learnt, found), "held_out": _named(held_out, found)}
     write_recordings(path, parts, {"series": json.dumps(asdict(about))})
     return about
 
@@ -146,6 +139,19 @@ def _usable_angles(catalog: Catalog, record: SeriesRecord) -> list[ScannedTwice]
     if others:
         raise PairsError(f"series {record.key} has fine scans of several steps, see angles {others}: one is needed")
     return list(angles)
+
+
+def _sides(
+    key: str, angles: Sequence[ScannedTwice], left_out: Sequence[str]
+) -> tuple[list[ScannedTwice], list[ScannedTwice]]:
+    """Angles to learn from, and those held out."""
+    try:
+        apart = held_out_views([angle.theta_deg for angle in angles])
+    except ValueError as error:
+        reasons = f" (left out: {'; '.join(left_out)})" if left_out else ""
+        raise PairsError(f"series {key}: {error}: scan more angles with fine_step_nm{reasons}") from error
+    learnt = [angle for place, angle in enumerate(angles) if place not in apart]
+    return learnt, [angles[place] for place in apart]
 
 
 def _pairs_by_angle(
