@@ -18,6 +18,7 @@ from models.superres.training.presets import PRESETS, Preset
 from models.superres.training.validation import Validation
 from services.catalog.client import Catalog
 from services.catalog.products import find_series
+from services.training.held_out_picture import draw_held_out
 from services.training.recorded import read_recordings
 from services.training.run import Schedule, TrainingError, calibrate_weights, progress_bar, run_training
 from services.training.series_pairs import SeriesPairs, collect_pairs, read_about
@@ -27,6 +28,7 @@ EPOCHS = 8
 """Each place of the maps about once in each of the eight ways that they are turned and mirrored."""
 RECORDED_SHARE = 0.5
 _PAIRS = "pairs.h5"
+_PICTURE = "held-out.png"
 _FORGOTTEN_DB = 0.2  # of validation: as much as two trainings of other seeds differ
 _LICENCE = "recorded by the user, whose licence holds"
 
@@ -181,6 +183,7 @@ def _judged(schedule: Schedule, start: TrainedNetwork, preset: Preset, held_out:
     device = schedule.device
     tuned = load_weights(str(schedule.weights), device)
     validation = Validation(preset, device)
+    draw_held_out(start.module, tuned.module, held_out, device, schedule.folder / _PICTURE)
     return Outcome(
         weights=schedule.weights,
         before=explained(start.module, held_out, device),

@@ -59,7 +59,7 @@ def pairs_of_view(
     if scale % ratio:
         raise ValueError(f"scale is {scale}: a multiple of {ratio}, the fine steps in a coarse one, is needed")
     placed = _placed(fine, coarse, ratio, centre_nm)
-    found = register(placed, coarse, motion)
+    found = register(placed, coarse, probe, motion)
     kernel = matched_kernel(probe, coarse.pixel_size_nm, scale, motion)
     fine_kernel = moved_kernel(probe, fine.pixel_size_nm, scale // ratio, motion, found.shift_nm)
     recordings: dict[str, Recording] = {}

@@ -7,8 +7,11 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from models.physics.flyscan import matched_kernel
+from models.physics.probe import Probe
 from models.scan import Motion
 from models.superres.coarse import CoarseMap, coarse_maps
+from models.superres.lmmse import LmmseEnhancer
 from models.xrf.maps import ElementMaps
 
 MOST_STEPS = 2.0
@@ -16,6 +19,7 @@ MOST_STEPS = 2.0
 _LEAST_POINTS = 4  # along what is left of a coarse map when its border is not looked at
 _MOST_SIGMA_STEPS = 0.1  # of a coarse step: 0.4 fine pixels at scale 4
 _MOST_MISMATCH = 0.3  # of the coarse map's structure
+_RESOLVED = 0.75  # of the probe's width: rows that lie further apart alias when they are interpolated
 _MEASURED_SHARE = 0.75  # of the fine points under a coarse one
 _ROUNDS = 12
 _SETTLED_PX = 1e-4
@@ -44,17 +48,21 @@ class Registration:
     mismatch: float
 
 
-def register(fine: ElementMaps, coarse: ElementMaps, motion: Motion, most_steps: float = MOST_STEPS) -> Registration:
+def register(
+    fine: ElementMaps, coarse: ElementMaps, probe: Probe, motion: Motion, most_steps: float = MOST_STEPS
+) -> Registration:
     """The shift at which the fine map, blurred by the longer steps of the coarse scan, explains the coarse one best.
 
     Weighted least squares over all elements, so that each counts by its significance: at every whole fine step first,
     then to the minimum by Gauss-Newton. In fly mode the box of a coarse step is exactly the mean of those of the fine
-    steps along it and the probe is the same: nothing needs to be known of it. A fine scan whose step is much longer
-    than its probe is wide is interpolated across rows with an error, which shows as mismatch.
+    steps along it, and the probe is the same: nothing else is needed along x. Across rows the fine map has to be
+    interpolated. Where its rows lie further apart than the probe resolves, they alias, and what goes through the coarse
+    scan is the linear estimate from the fine one, `lmmse`, which shares aliases out by what is likely.
 
     Args:
         fine: maps whose middle is, by the stage, that of ``coarse``; a whole number of its pixels makes a coarse one.
         coarse: maps of the same elements over the same field of view.
+        probe: of both scans.
         motion: of both scans.
         most_steps: largest shift looked for, in coarse steps along either axis.
 
@@ -65,41 +73,69 @@ def register(fine: ElementMaps, coarse: ElementMaps, motion: Motion, most_steps:
     Source: variance with noise in the regressor (here the derivative), Fuller, Measurement Error Models (1987), 1.2.
     """
     ratio = _checked_ratio(fine, coarse)
-    border, reach = ceil(most_steps), round(most_steps * ratio)
+    parts = max(1, round(fine.pixel_size_nm / (_RESOLVED * min(probe.fwhm_nm()))))
+    border, reach = ceil(most_steps), round(most_steps * ratio * parts)
     if min(coarse.mask.shape) - 2 * border < _LEAST_POINTS:
         least = _LEAST_POINTS + 2 * border
         raise UnregisteredError(f"the coarse map has {coarse.mask.shape} points: {least} along each axis are needed")
-    couples = zip(coarse_maps(fine), coarse_maps(coarse), strict=True)
-    compared = [_Compared(one, other, ratio, motion, border) for one, other in couples]
+    looked_at = _within(coarse.mask.shape, border)
+    values: list[Array | None] = [None] * len(fine.elements)
+    kernel = None
+    if parts > 1:
+        values = list(LmmseEnhancer().enhance(fine, probe, motion, parts).values.astype(np.float64))
+        kernel = matched_kernel(probe, coarse.pixel_size_nm, ratio * parts, motion).astype(np.float64)
+    compared = [
+        _Compared(one, other, ratio, motion, looked_at, estimate, kernel)
+        for one, other, estimate in zip(coarse_maps(fine), coarse_maps(coarse), values, strict=True)
+    ]
     start = _best_whole_step(compared, reach)
     if np.abs(start).max() >= reach:
         raise UnregisteredError(
             f"they fit best {most_steps:g} coarse steps apart, the most that is looked for: was one place scanned?"
         )
-    return _judged(compared, _refined(compared, start), fine.pixel_size_nm, coarse.pixel_size_nm)
+    return _judged(compared, _refined(compared, start), fine.pixel_size_nm / parts, coarse.pixel_size_nm)
 
 
 class _Compared:
-    """One element: its coarse points with their weights, and what the fine map says they read at any shift."""
+    """One element: its coarse points with their weights, and what the fine map says they read at any shift.
 
-    def __init__(self, fine: CoarseMap, coarse: CoarseMap, ratio: int, motion: Motion, border: int) -> None:
-        self._ratio = ratio
-        even = np.concatenate([fine.values, fine.values[::-1]], 0)
-        even = np.concatenate([even, even[:, ::-1]], 1)
-        fy, fx = (np.asarray(np.fft.fftfreq(n), np.float64) for n in even.shape)
-        self._fy, self._fx = fy[:, None], fx[None, :]
-        self._transfer = _further_blur(self._fy, self._fx, ratio, motion)
-        self._spectrum = np.fft.fft2(even) * self._transfer
-        noise = _block_mean(fine.variance, ratio)
-        looked_at = coarse.measured & (_block_mean(fine.measured.astype(np.float64), ratio) >= _MEASURED_SHARE)
-        looked_at = looked_at & _within(coarse.measured.shape, border)
+    Args:
+        fine: readings of the fine scan.
+        coarse: of the coarse one.
+        ratio: fine steps in a coarse one.
+        motion: of both.
+        looked_at: (y, x) of the coarse points.
+        estimate: fine map, on pixels of which a whole number makes a fine step, that goes through ``kernel``; None: the
+            readings themselves go through what is left of the coarse step's box.
+        kernel: of the coarse scan on the pixels of ``estimate``.
+    """
+
+    def __init__(
+        self,
+        fine: CoarseMap,
+        coarse: CoarseMap,
+        ratio: int,
+        motion: Motion,
+        looked_at: NDArray[np.bool_],
+        estimate: Array | None,
+        kernel: Array | None,
+    ) -> None:
         self.coarse = coarse.values
-        averaged = ratio if motion == "fly" else 1
-        self.weight = np.where(looked_at, 1 / (coarse.variance + noise / averaged), 0)
-        self.n_points = int(looked_at.sum())
-        power = np.abs(self._transfer) ** 2 * (2 * np.pi) ** 2
-        slopes = np.array([np.mean(power * self._fy**2), np.mean(power * self._fx**2)])
-        self.noise_in_slopes = np.diag(slopes * float(np.sum(self.weight * noise)))
+        even = _even(fine.values if estimate is None else estimate)
+        self._ratio = even.shape[0] // (2 * coarse.values.shape[0])
+        self._fy, self._fx = _frequencies(even.shape)
+        further = _further_blur(2 * ratio * coarse.values.shape[0], 2 * ratio * coarse.values.shape[1], ratio, motion)
+        blur = further if kernel is None else _through(kernel, self._ratio, even.shape)
+        self._spectrum = np.fft.fft2(even) * blur
+        noise = _block_mean(fine.variance, ratio)
+        known = _block_mean(fine.measured.astype(np.float64), ratio) >= _MEASURED_SHARE
+        used = looked_at & coarse.measured & known
+        self.weight = np.where(used, 1 / (coarse.variance + noise / (ratio if motion == "fly" else 1)), 0)
+        self.n_points = int(used.sum())
+        parts = self._ratio // ratio
+        power = np.abs(further) ** 2 * (2 * np.pi / parts) ** 2
+        slopes = [np.mean(power * f**2) for f in _frequencies(further.shape)]
+        self.noise_in_slopes = np.diag(slopes) * float(np.sum(self.weight * noise))
 
     def misfits(self, reach: int) -> Array:
         """Sum of squares at every whole shift: (y, x) from -reach to +reach fine pixels."""
@@ -129,13 +165,33 @@ class _Compared:
         return np.asarray(np.fft.ifft2(spectrum).real[:height:every, :width:every])
 
 
-def _further_blur(fy: Array, fx: Array, ratio: int, motion: Motion) -> NDArray[np.complex128]:
+def _even(values: Array) -> Array:
+    """The map and its mirror images, which has no jump at its seam."""
+    twice = np.concatenate([values, values[::-1]], 0)
+    return np.concatenate([twice, twice[:, ::-1]], 1)
+
+
+def _frequencies(shape: tuple[int, ...]) -> tuple[Array, Array]:
+    fy, fx = (np.asarray(np.fft.fftfreq(n), np.float64) for n in shape)
+    return fy[:, None], fx[None, :]
+
+
+def _further_blur(height: int, width: int, ratio: int, motion: Motion) -> NDArray[np.complex128]:
     """Of fine readings into what a coarse point reads, referred to the first fine point of its block."""
+    fy, fx = _frequencies((height, width))
     to_middle = np.exp(1j * np.pi * (ratio - 1) * fy)
     if motion == "step":
         return np.asarray(to_middle * np.exp(1j * np.pi * (ratio - 1) * fx))
     along = np.mean([np.exp(2j * np.pi * fx * place) for place in range(ratio)], axis=0)
     return np.asarray(to_middle * along)
+
+
+def _through(kernel: Array, scale: int, shape: tuple[int, ...]) -> NDArray[np.complex128]:
+    """Of a fine map into the same, by `models.physics.flyscan.scan_kernel`."""
+    rows, columns = ((np.arange(len(kernel)) - (len(kernel) - scale) // 2) % n for n in shape)
+    wrapped = np.zeros(shape)
+    np.add.at(wrapped, (rows[:, None], columns[None, :]), kernel)
+    return np.asarray(np.fft.fft2(wrapped).conj())
 
 
 def _best_whole_step(compared: list[_Compared], reach: int) -> Array:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from models.superres.networks.measured import Measured
 from models.superres.pairs.recorded import whole_pair
-from models.superres.pairs.recording import Recording
-from models.superres.training.through_scan import chi_squared, judged_points
+from models.superres.pairs.recording import Map, Recording
+from models.superres.training.through_scan import chi_squared, judged_points, readings_of
 
 Figures = NDArray[np.float64]
 
@@ -46,16 +46,39 @@ def explained(network: nn.Module, recordings: Sequence[Recording], device: str =
     return Explained(*np.array(rows, np.float64).reshape(len(rows), 4).T)
 
 
+@torch.inference_mode()
+def map_and_residual(network: nn.Module, recording: Recording, device: str = "cpu") -> tuple[Map, Map]:
+    """The enhanced map (s y, s x) as the network gives it, and what it leaves of the fine readings, in sigma.
+
+    The residual is NaN where nothing was measured or the beam leaves the map.
+
+    Raises:
+        ValueError: the recording has a fine map and no fine scan.
+    """
+    network.eval()
+    measured, scan = _both_scans(recording, device)
+    values = network(measured).values
+    left = (scan.readings - readings_of(values, scan.kernel, scan.scale)) / scan.variance.sqrt()
+    left[judged_points(scan) == 0] = torch.nan
+    fine_map, residual = (plane[0, 0].float().cpu().numpy() for plane in (values, left))
+    return fine_map, residual
+
+
 def _figures(network: nn.Module, recording: Recording, device: str) -> tuple[float, float, float, float]:
+    measured, scan = _both_scans(recording, device)
+    prediction = network(measured)
+    fine, coarse = _chi_squared(prediction.values, scan), _chi_squared(prediction.values, measured)
+    if prediction.linear is None:
+        return fine, coarse, float("nan"), float("nan")
+    return fine, coarse, _chi_squared(prediction.linear, scan), _chi_squared(prediction.linear, measured)
+
+
+def _both_scans(recording: Recording, device: str) -> tuple[Measured, Measured]:
+    """Coarse and fine."""
     pairs = whole_pair(recording, device)
     if pairs.fine_scan is None:
         raise ValueError("the recording has no fine scan: its fine map is the truth, compare with that")
-    prediction = network(pairs.measured)
-    fine, coarse = (_chi_squared(prediction.values, scan) for scan in (pairs.fine_scan, pairs.measured))
-    if prediction.linear is None:
-        return fine, coarse, float("nan"), float("nan")
-    linear = (_chi_squared(prediction.linear, scan) for scan in (pairs.fine_scan, pairs.measured))
-    return fine, coarse, *linear  # type: ignore[return-value]
+    return pairs.measured, pairs.fine_scan
 
 
 def _chi_squared(values: Tensor, scan: Measured) -> float:

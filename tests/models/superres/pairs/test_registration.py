@@ -62,7 +62,7 @@ def _registered(
 ) -> Registration:
     coarse = _scan(specimen, 16, STEP_NM, motion=motion, seed=seed, **scan)  # type: ignore[arg-type]
     fine = _scan(specimen, 16 * ratio, STEP_NM / ratio, centre_nm, motion, seed=seed + 100, **scan)  # type: ignore[arg-type]
-    return register(fine, coarse, motion)
+    return register(fine, coarse, PROBE, motion)
 
 
 @pytest.mark.parametrize("motion", ["fly", "step"])
@@ -95,7 +95,7 @@ def test_holes_cost_no_more_than_their_points(specimen: Specimen) -> None:
     mask[50:] = False
     coarse_mask = rng.random(coarse.mask.shape) > 0.05
     holed = replace(fine, mask=mask, values=np.where(mask, fine.values, np.nan).astype(np.float32))
-    found = register(holed, replace(coarse, mask=coarse_mask), "fly")
+    found = register(holed, replace(coarse, mask=coarse_mask), PROBE, "fly")
     assert found.shift_nm == pytest.approx((20.0, -30.0), abs=4.0)
 
 
@@ -108,7 +108,7 @@ def test_an_element_without_signal_does_no_harm(specimen: Specimen) -> None:
         variance = maps.variance.copy()
         variance[0] = 1.0
         noisy.append(replace(maps, values=values, variance=variance))
-    assert register(noisy[1], noisy[0], "fly").shift_nm == pytest.approx((20.0, -30.0), abs=4.0)
+    assert register(noisy[1], noisy[0], PROBE, "fly").shift_nm == pytest.approx((20.0, -30.0), abs=4.0)
 
 
 def test_too_few_counts_are_refused(specimen: Specimen) -> None:
@@ -125,17 +125,17 @@ def test_another_specimen_is_refused(specimen: Specimen) -> None:
     coarse = _scan(specimen, 16, STEP_NM)
     fine = _scan(make_specimen("zn-mn-cathode", 78), 64, STEP_NM / 4)
     with pytest.raises(UnregisteredError, match=r"most that is looked for|differ beyond noise|tell their shift"):
-        register(fine, coarse, "fly")
+        register(fine, coarse, PROBE, "fly")
 
 
 def test_a_map_too_small_to_tell_is_refused(specimen: Specimen) -> None:
     with pytest.raises(UnregisteredError, match=r"\(7, 7\) points: 8 along each axis are needed"):
-        register(_scan(specimen, 28, STEP_NM / 4), _scan(specimen, 7, STEP_NM), "fly")
+        register(_scan(specimen, 28, STEP_NM / 4), _scan(specimen, 7, STEP_NM), PROBE, "fly")
 
 
 def test_steps_that_do_not_belong_together_are_an_error(specimen: Specimen) -> None:
     coarse = _scan(specimen, 16, STEP_NM)
     with pytest.raises(ValueError, match=r"coarse step is 120 nm, the fine one 75 nm"):
-        register(_scan(specimen, 16, 75.0), coarse, "fly")
+        register(_scan(specimen, 16, 75.0), coarse, PROBE, "fly")
     with pytest.raises(ValueError, match=r"has \(60, 60\) points: \(64, 64\)"):
-        register(_scan(specimen, 60, 30.0), coarse, "fly")
+        register(_scan(specimen, 60, 30.0), coarse, PROBE, "fly")
