@@ -19,12 +19,13 @@ MOST_STEPS = 2.0
 _LEAST_POINTS = 4  # along what is left of a coarse map when its border is not looked at
 _MOST_SIGMA_STEPS = 0.1  # of a coarse step: 0.4 fine pixels at scale 4
 _MOST_MISMATCH = 0.3  # of the coarse map's structure
-_RESOLVED = 0.75  # of the probe's width: rows that lie further apart alias when they are interpolated
+_RESOLVED = 0.75  # of the probe's width: pixels of the estimate are about as large, or fine steps
 _MEASURED_SHARE = 0.75  # of the fine points under a coarse one
 _ROUNDS = 12
 _SETTLED_PX = 1e-4
 
 Array = NDArray[np.float64]
+Spectrum = NDArray[np.complex128]
 
 
 class UnregisteredError(ValueError):
@@ -51,13 +52,12 @@ class Registration:
 def register(
     fine: ElementMaps, coarse: ElementMaps, probe: Probe, motion: Motion, most_steps: float = MOST_STEPS
 ) -> Registration:
-    """The shift at which the fine map, blurred by the longer steps of the coarse scan, explains the coarse one best.
+    """The shift at which the fine map, read as the coarse scan reads, explains the coarse map best.
 
-    Weighted least squares over all elements, so that each counts by its significance: at every whole fine step first,
-    then to the minimum by Gauss-Newton. In fly mode the box of a coarse step is exactly the mean of those of the fine
-    steps along it, and the probe is the same: nothing else is needed along x. Across rows the fine map has to be
-    interpolated. Where its rows lie further apart than the probe resolves, they alias, and what goes through the coarse
-    scan is the linear estimate from the fine one, `lmmse`, which shares aliases out by what is likely.
+    Weighted least squares over all elements, so that each counts by its significance: at every whole pixel first,
+    then to the minimum by Gauss-Newton. What goes through the coarse scan is the linear estimate from the fine one,
+    `lmmse`: where rows lie further apart than the probe resolves they alias, and interpolating the readings would move
+    them by a tenth of a step; and where there is nothing but noise it is flat and tells no shift.
 
     Args:
         fine: maps whose middle is, by the stage, that of ``coarse``; a whole number of its pixels makes a coarse one.
@@ -70,7 +70,7 @@ def register(
         UnregisteredError: the maps do not tell their shift to a tenth of a step, differ, or stand further apart.
         ValueError: the maps are not of one field of view and the same elements.
 
-    Source: variance with noise in the regressor (here the derivative), Fuller, Measurement Error Models (1987), 1.2.
+    Source: Gauss-Newton and its covariance, Nocedal and Wright, Numerical Optimization (2006), section 10.3.
     """
     ratio = _checked_ratio(fine, coarse)
     parts = max(1, round(fine.pixel_size_nm / (_RESOLVED * min(probe.fwhm_nm()))))
@@ -78,16 +78,11 @@ def register(
     if min(coarse.mask.shape) - 2 * border < _LEAST_POINTS:
         least = _LEAST_POINTS + 2 * border
         raise UnregisteredError(f"the coarse map has {coarse.mask.shape} points: {least} along each axis are needed")
+    kernel = matched_kernel(probe, coarse.pixel_size_nm, ratio * parts, motion)
+    estimates = LmmseEnhancer().enhance(fine, probe, motion, parts).values
+    triples = zip(estimates, coarse_maps(fine), coarse_maps(coarse), strict=True)
     looked_at = _within(coarse.mask.shape, border)
-    values: list[Array | None] = [None] * len(fine.elements)
-    kernel = None
-    if parts > 1:
-        values = list(LmmseEnhancer().enhance(fine, probe, motion, parts).values.astype(np.float64))
-        kernel = matched_kernel(probe, coarse.pixel_size_nm, ratio * parts, motion).astype(np.float64)
-    compared = [
-        _Compared(one, other, ratio, motion, looked_at, estimate, kernel)
-        for one, other, estimate in zip(coarse_maps(fine), coarse_maps(coarse), values, strict=True)
-    ]
+    compared = [_Compared(estimate, kernel, one, other, looked_at) for estimate, one, other in triples]
     start = _best_whole_step(compared, reach)
     if np.abs(start).max() >= reach:
         raise UnregisteredError(
@@ -100,42 +95,32 @@ class _Compared:
     """One element: its coarse points with their weights, and what the fine map says they read at any shift.
 
     Args:
-        fine: readings of the fine scan.
-        coarse: of the coarse one.
-        ratio: fine steps in a coarse one.
-        motion: of both.
+        estimate: fine map; a whole number of its pixels makes a coarse step.
+        kernel: of the coarse scan on these pixels.
+        fine, coarse: readings of the two scans.
         looked_at: (y, x) of the coarse points.
-        estimate: fine map, on pixels of which a whole number makes a fine step, that goes through ``kernel``; None: the
-            readings themselves go through what is left of the coarse step's box.
-        kernel: of the coarse scan on the pixels of ``estimate``.
     """
 
     def __init__(
         self,
+        estimate: NDArray[np.float32],
+        kernel: NDArray[np.float32],
         fine: CoarseMap,
         coarse: CoarseMap,
-        ratio: int,
-        motion: Motion,
         looked_at: NDArray[np.bool_],
-        estimate: Array | None,
-        kernel: Array | None,
     ) -> None:
         self.coarse = coarse.values
-        even = _even(fine.values if estimate is None else estimate)
-        self._ratio = even.shape[0] // (2 * coarse.values.shape[0])
-        self._fy, self._fx = _frequencies(even.shape)
-        further = _further_blur(2 * ratio * coarse.values.shape[0], 2 * ratio * coarse.values.shape[1], ratio, motion)
-        blur = further if kernel is None else _through(kernel, self._ratio, even.shape)
-        self._spectrum = np.fft.fft2(even) * blur
-        noise = _block_mean(fine.variance, ratio)
-        known = _block_mean(fine.measured.astype(np.float64), ratio) >= _MEASURED_SHARE
+        self._ratio = len(estimate) // len(coarse.values)
+        even = _even(estimate.astype(np.float64))
+        fy, fx = (np.asarray(np.fft.fftfreq(n), np.float64) for n in even.shape)
+        self._fy, self._fx = fy[:, None], fx[None, :]
+        self._spectrum: Spectrum = np.fft.fft2(even) * _through(kernel, self._ratio, even.shape)
+        per_coarse = len(fine.values) // len(coarse.values)
+        known = _block_mean(fine.measured.astype(np.float64), per_coarse) >= _MEASURED_SHARE
         used = looked_at & coarse.measured & known
-        self.weight = np.where(used, 1 / (coarse.variance + noise / (ratio if motion == "fly" else 1)), 0)
+        noise = _block_mean(fine.variance, per_coarse) / per_coarse
+        self.weight = np.where(used, 1 / (coarse.variance + noise), 0)
         self.n_points = int(used.sum())
-        parts = self._ratio // ratio
-        power = np.abs(further) ** 2 * (2 * np.pi / parts) ** 2
-        slopes = [np.mean(power * f**2) for f in _frequencies(further.shape)]
-        self.noise_in_slopes = np.diag(slopes) * float(np.sum(self.weight * noise))
 
     def misfits(self, reach: int) -> Array:
         """Sum of squares at every whole shift: (y, x) from -reach to +reach fine pixels."""
@@ -160,7 +145,7 @@ class _Compared:
         mean = np.sum(self.weight * self.coarse) / max(float(self.weight.sum()), 1e-300)
         return float(np.sum(self.weight * (self.coarse - mean) ** 2))
 
-    def _real(self, spectrum: NDArray[np.complex128], every: int) -> Array:
+    def _real(self, spectrum: Spectrum, every: int) -> Array:
         height, width = (self._ratio * n for n in self.coarse.shape)
         return np.asarray(np.fft.ifft2(spectrum).real[:height:every, :width:every])
 
@@ -171,27 +156,13 @@ def _even(values: Array) -> Array:
     return np.concatenate([twice, twice[:, ::-1]], 1)
 
 
-def _frequencies(shape: tuple[int, ...]) -> tuple[Array, Array]:
-    fy, fx = (np.asarray(np.fft.fftfreq(n), np.float64) for n in shape)
-    return fy[:, None], fx[None, :]
-
-
-def _further_blur(height: int, width: int, ratio: int, motion: Motion) -> NDArray[np.complex128]:
-    """Of fine readings into what a coarse point reads, referred to the first fine point of its block."""
-    fy, fx = _frequencies((height, width))
-    to_middle = np.exp(1j * np.pi * (ratio - 1) * fy)
-    if motion == "step":
-        return np.asarray(to_middle * np.exp(1j * np.pi * (ratio - 1) * fx))
-    along = np.mean([np.exp(2j * np.pi * fx * place) for place in range(ratio)], axis=0)
-    return np.asarray(to_middle * along)
-
-
-def _through(kernel: Array, scale: int, shape: tuple[int, ...]) -> NDArray[np.complex128]:
+def _through(kernel: NDArray[np.float32], scale: int, shape: tuple[int, ...]) -> Spectrum:
     """Of a fine map into the same, by `models.physics.flyscan.scan_kernel`."""
     rows, columns = ((np.arange(len(kernel)) - (len(kernel) - scale) // 2) % n for n in shape)
     wrapped = np.zeros(shape)
     np.add.at(wrapped, (rows[:, None], columns[None, :]), kernel)
-    return np.asarray(np.fft.fft2(wrapped).conj())
+    spectrum: Spectrum = np.fft.fft2(wrapped).conj()
+    return spectrum
 
 
 def _best_whole_step(compared: list[_Compared], reach: int) -> Array:
@@ -229,13 +200,11 @@ def _judged(compared: list[_Compared], shift: Array, fine_nm: float, coarse_nm: 
     if n_points <= 2:
         raise UnregisteredError("no points were measured in both: were the scans cut short?")
     chi_squared = misfit / (n_points - 2)
-    without_noise = normal - np.sum([element.noise_in_slopes for element in compared], axis=0)
     structure = sum(element.structure() for element in compared)
     mismatch = max(0.0, misfit - n_points) / max(structure - n_points, 1e-12)
     sigma = np.array([np.inf, np.inf])
-    if np.linalg.eigvalsh(without_noise)[0] > 1e-6 * np.trace(normal):
-        inverse = np.linalg.inv(without_noise)
-        sigma = np.sqrt(np.diag(inverse @ normal @ inverse) * max(1.0, chi_squared)) * fine_nm
+    if np.linalg.eigvalsh(normal)[0] > 1e-6 * np.trace(normal):
+        sigma = np.sqrt(np.diag(np.linalg.inv(normal)) * max(1.0, chi_squared)) * fine_nm
     if sigma.max() > _MOST_SIGMA_STEPS * coarse_nm:
         raise UnregisteredError(
             f"the maps tell their shift to {sigma.max():.3g} nm only, and {_MOST_SIGMA_STEPS * coarse_nm:.3g} nm are "
