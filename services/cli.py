@@ -214,7 +214,10 @@ def finetune(
         Path | None,
         typer.Option("--out", "-o", help="Folder for pairs, checkpoint and weights; default: finetuning/SERIES."),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pairs of the series.")] = 8,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the pairs of the series; default: 8, or as many as 240 steps make."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop training, then judge, after so long.")] = None,
     element: Annotated[list[str] | None, typer.Option(help="To learn from; repeat. Default: all.")] = None,
     start_from: Annotated[

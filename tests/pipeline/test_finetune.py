@@ -79,15 +79,19 @@ def test_a_series_with_fine_scans_becomes_weights_that_enhance(tiled, session, t
     _processed(tiled, 2 * _N_ANGLES, "lmmse")
     key = find_series(session.catalog, series_uid).key
 
-    said = _finetune(tiled, monkeypatch, "--series", key, "--out", str(tmp_path), "--epochs", "1")
+    said = _finetune(tiled, monkeypatch, "--series", key, "--out", str(tmp_path), "--epochs", "4", "--minutes", "0")
+    assert "from step 0 of" in said
     weights = tmp_path / f"unrolled-{key}.safetensors"
     _check_pairs(tmp_path / "pairs.h5")
     _check_card(weights, series_uid)
     assert "chi^2 of fine readings" in said
     assert f"SUBPROBE_WORKER__ENHANCER={weights}" in said or "Stay with unrolled" in said
 
-    again = _finetune(tiled, monkeypatch, "--series", series_uid, "--out", str(tmp_path), "--epochs", "1")
+    again = _finetune(tiled, monkeypatch, "--series", series_uid, "--out", str(tmp_path), "--epochs", "4")
     assert "going on with the pairs" in again
+    assert "from step 1 of" in again
+    _check_card(weights, series_uid)
+    assert (tmp_path / "held-out.png").exists()
 
     other_uid = _scanned(session, [45.0]).series_uid
     _processed(tiled, 1, str(weights))

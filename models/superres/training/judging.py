@@ -18,7 +18,7 @@ Figures = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Explained:
-    """Chi^2 per reading, (recording,) each; 1 for the truth.
+    """Chi^2 per reading, (recording,) each; 1 for the truth, or below where a fit says more noise than there is.
 
     Attributes:
         fine: of the fine scan, which the network did not see.
