@@ -21,6 +21,7 @@ from services.catalog.products import find_series, read_lineage
 from services.cli import app
 from services.inference.status import StatusFile
 from services.inference.worker import Worker
+from services.training import run
 from services.training.recorded import read_recordings
 
 _N_ANGLES = 5
@@ -33,6 +34,7 @@ def quick(monkeypatch):
     small = replace(recipe, conditions=replace(recipe.conditions, coarse_px=12), n_images=2, batch=2)
     monkeypatch.setitem(presets.PRESETS, "unrolled", small)
     monkeypatch.setattr(calibration, "LEVELS", (100.0,))
+    monkeypatch.setattr(run, "_KERNELS", 20)
 
 
 @pytest.fixture
