@@ -228,17 +228,20 @@ def finetune(
 ) -> None:
     """Fit the network to a specimen of which some angles were scanned finely too.
 
-    Needed: a series of coarse_flyscan_tomo(..., fine_step_nm=...) at 3 angles or more, processed by the worker. The
-    fine step is the coarse one divided by 2, 3 or 4.
+    Needed: a series of coarse_flyscan_tomo(..., fine_step_nm=...) at 3 angles or
+    more, processed by the worker; fine steps of a half, a third or a quarter.
 
-    Each fine map is laid on its coarse one. The network's map is then read as the fine scan would read it, with the
-    same probe, and compared with what that measured: the fine map is blurred and noisy too, and is never taken for
-    the truth. Every fifth view is kept apart; the table at the end tells how well it is explained before and after
-    (chi^2, 1 for the truth), and what was forgotten of other specimens. The learning rate is a tenth of the
-    preset's, and half of the steps are on procedural maps.
+    Each fine map is laid on its coarse one. The network's map is read as the fine
+    scan would read it, with the same probe, and compared with what that measured:
+    the fine map is blurred and noisy too, and is never taken for the truth.
 
-    New weights with a card are written beside the old, which stay; the end says how to choose them. Ctrl-C keeps
-    everything, and the same command goes on.
+    Every fifth view is kept apart. The table at the end tells how well these are
+    explained before and after (chi^2, about 1 for the truth), and what was forgotten
+    of other specimens. The learning rate is a tenth of the preset's; half of the
+    steps are on procedural maps.
+
+    New weights with a card are written beside the old, which stay; the end says how
+    to choose them. Ctrl-C keeps everything, and the same command goes on.
     """
     from services.catalog.client import connect
     from services.training.finetuning import Request, run_fine_tuning
