@@ -86,7 +86,8 @@ def register(
     start = _best_whole_step(compared, reach)
     if np.abs(start).max() >= reach:
         raise UnregisteredError(
-            f"they fit best {most_steps:g} coarse steps apart, the most that is looked for: was one place scanned?"
+            f"they fit best {most_steps:g} coarse steps apart, the most that is looked for: too little is "
+            "seen, or not one place was scanned"
         )
     return _judged(compared, _refined(compared, start), fine.pixel_size_nm / parts, coarse.pixel_size_nm)
 
