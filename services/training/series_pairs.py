@@ -81,10 +81,7 @@ def collect_pairs(
         CatalogError: no such series or probe, or the catalogue failed.
     """
     record = find_series(catalog, series)
-    unknown = [element for element in elements if element not in record.elements]
-    if unknown:
-        raise PairsError(f"series {record.key} has no {', '.join(unknown)}: choose among {', '.join(record.elements)}")
-    angles = _usable_angles(catalog, record)
+    angles = _usable_angles(catalog, record, elements)
     fine_step_nm = angles[0].fine.scan.step_nm
     try:
         scale = usable_scale(record.step_nm, fine_step_nm, scales, record.scale)
@@ -127,7 +124,11 @@ def read_about(path: Path) -> SeriesPairs:
         return SeriesPairs(**said)
 
 
-def _usable_angles(catalog: Catalog, record: SeriesRecord) -> list[ScannedTwice]:
+def _usable_angles(catalog: Catalog, record: SeriesRecord, elements: Sequence[str]) -> list[ScannedTwice]:
+    """All that were scanned twice, where the series can give what is asked for."""
+    unknown = [element for element in elements if element not in record.elements]
+    if unknown:
+        raise PairsError(f"series {record.key} has no {', '.join(unknown)}: choose among {', '.join(record.elements)}")
     angles = angles_scanned_twice(catalog, record.key)
     if not angles:
         raise PairsError(
