@@ -217,6 +217,56 @@ def train(
 
 
 @app.command()
+def finetune(
+    context: typer.Context,
+    series: Annotated[
+        str, typer.Option(help="Key or uid of a processed series that was scanned with fine_step_nm, as status lists.")
+    ],
+    folder: FolderOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for pairs, checkpoint and weights; default: finetuning/SERIES."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the pairs of the series; default: 8, or as many as 240 steps make."),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop training, then judge, after so long.")] = None,
+    element: Annotated[list[str] | None, typer.Option(help="To learn from; repeat. Default: all.")] = None,
+    start_from: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Shipped weights, or others, to start from.")
+    ] = "unrolled",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    seed: Annotated[int | None, typer.Option(min=0, max=2**30 - 1, help="Of the pairs.")] = None,
+) -> None:
+    """Fit the network to a specimen of which some angles were scanned finely too.
+
+    Needed: a series of coarse_flyscan_tomo(..., fine_step_nm=...) at 3 angles or
+    more, processed by the worker; fine steps of a half, a third or a quarter.
+
+    Each fine map is laid on its coarse one. The network's map is read as the fine
+    scan would read it, with the same probe, and compared with what that measured:
+    the fine map is blurred and noisy too, and is never taken for the truth.
+
+    Every fifth view is kept apart. The table at the end tells how well these are
+    explained before and after (chi^2, about 1 for the truth), and what was forgotten
+    of other specimens. The learning rate is a tenth of the preset's; half of the
+    steps are on procedural maps.
+
+    New weights with a card are written beside the old, which stay; the end says how
+    to choose them. Ctrl-C keeps everything, and the same command goes on.
+    """
+    from services.catalog.client import connect
+    from services.training.finetuning import Request, run_fine_tuning
+
+    configure_logging("WARNING")
+    settings = stack_settings(context, folder)
+    request = Request(series, out, epochs, minutes, tuple(element or ()), start_from, device, seed)
+    with connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()) as catalog:
+        run_fine_tuning(request, catalog, console)
+
+
+@app.command()
 def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table, figures and pictures.")] = Path(
         "evaluation"

@@ -34,6 +34,17 @@ def range_of(kernels: Iterable[NDArray[np.float32]], scale: int) -> ProbeRange:
     return (float(least[0]), float(most[0])), (float(least[1]), float(most[1]))
 
 
+def widened(known: ProbeRange, kernels: Iterable[NDArray[np.float32]], scale: int) -> ProbeRange:
+    """A range that holds some more kernels, all of them."""
+    widths = np.array([widths_steps(kernel, scale) for kernel in kernels]).round(3)
+    (narrow_least, narrow_most), (wide_least, wide_most) = known
+    least, most = widths.min(0), widths.max(0)
+    return (
+        (min(narrow_least, float(least[0])), max(narrow_most, float(most[0]))),
+        (min(wide_least, float(least[1])), max(wide_most, float(most[1]))),
+    )
+
+
 def outside(kernel: NDArray[np.float32], scale: int, known: ProbeRange) -> str:
     """A warning in words for a kernel that a training's range does not hold; empty for one that it does."""
     for name, width, (least, most) in zip(("narrow", "wide"), widths_steps(kernel, scale), known, strict=True):

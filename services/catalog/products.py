@@ -108,6 +108,17 @@ def read_sigma(
     return _read(catalog, key, "fitted_sigma" if source == "fitted" else "enhanced_sigma", element, indices)
 
 
+def read_fine_scan(
+    catalog: Catalog,
+    key: str,
+    product: Literal["fine", "fine_sigma"],
+    element: str,
+    indices: Sequence[int] | None = None,
+) -> NDArray[np.float32]:
+    """Fitted maps of the fine partner scans, or one standard deviation of them: (angle, y, x) on their own raster."""
+    return _read(catalog, key, product, element, indices)
+
+
 def read_consistency(
     catalog: Catalog, key: str, element: str, indices: Sequence[int] | None = None
 ) -> NDArray[np.float32]:

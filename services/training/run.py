@@ -57,6 +57,7 @@ class Schedule:
         learning_rate: at its height; None: the preset's, or a tenth of it with ``start_from``.
         bfloat16: on a CPU; None: as the preset says.
         seed: of weights and pairs; None: the preset's.
+        name: of the weights' file; None: the preset's.
     """
 
     preset: str
@@ -70,6 +71,17 @@ class Schedule:
     learning_rate: float | None = None
     bfloat16: bool | None = None
     seed: int | None = None
+    name: str | None = None
+
+    @property
+    def weights(self) -> Path:
+        """Where the weights are written to."""
+        return self.folder / f"{self.name or self.preset}.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where everything is that a training needs to go on."""
+        return self.folder / _CHECKPOINT
 
 
 def run_training(schedule: Schedule, console: Console) -> Training:
@@ -100,7 +112,7 @@ def run_training(schedule: Schedule, console: Console) -> Training:
         _write_weights(schedule, training, trained_on, figures)
     console.print(
         f"validation {figures['validation_psnr_db']:.2f} dB (bicubic {figures['bicubic_psnr_db']:.2f}); weights "
-        f"{weights_digest(training.averaged)} in {schedule.folder / schedule.preset}.safetensors"
+        f"{weights_digest(training.averaged)} in {schedule.weights}"
     )
     return training
 
@@ -121,7 +133,7 @@ def _preset(schedule: Schedule) -> Preset:
 
 
 def _opened(schedule: Schedule, preset: Preset, ranks: Ranks, weights: TrainedNetwork | None) -> Training:
-    checkpoint = schedule.folder / _CHECKPOINT
+    checkpoint = schedule.checkpoint
     source = pair_source(schedule.sources, preset)
     try:
         ranks.team.part_of(preset.batch)
@@ -153,14 +165,14 @@ def _lead(schedule: Schedule, training: Training, ranks: Ranks, console: Console
     except KeyboardInterrupt:
         console.print(f"stopped at step {training.step:,}; the same command goes on from there")
     finally:
-        save_training(schedule.folder / _CHECKPOINT, training)
+        save_training(schedule.checkpoint, training)
     return {"validation_psnr_db": validation.psnr_db(training.averaged), "bicubic_psnr_db": validation.bicubic_psnr_db}
 
 
 def _train(schedule: Schedule, training: Training, validation: Validation, ranks: Ranks, console: Console) -> None:
     started = saved = time.monotonic()
     recent: list[StepReport] = []
-    with _progress(console) as progress, _log_file(schedule.folder) as rows:
+    with progress_bar(console) as progress, _log_file(schedule.folder) as rows:
         task = progress.add_task(schedule.preset, total=training.preset.n_steps, completed=training.step, figure="")
         for report in train(training, team=ranks.team):
             recent = [*recent, report][-_SMOOTHED_OVER:]
@@ -174,7 +186,7 @@ def _train(schedule: Schedule, training: Training, validation: Validation, ranks
                 rows.writerow((report.step, report.loss, error, report.learning_rate, round(seconds, 1), psnr_db))
                 progress.console.print(f"step {report.step:,}: error {error:.4f}, validation {psnr_db:.2f} dB")
             if time.monotonic() - saved > _SAVE_S:
-                save_training(schedule.folder / _CHECKPOINT, training)
+                save_training(schedule.checkpoint, training)
                 saved = time.monotonic()
             time_is_over = schedule.minutes is not None and time.monotonic() - started > 60 * schedule.minutes
             if ranks.all_stop(time_is_over):
@@ -183,7 +195,8 @@ def _train(schedule: Schedule, training: Training, validation: Validation, ranks
         raise KeyboardInterrupt
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """What every training shows; its tasks have a field ``figure``."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figure]}"))
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
 
@@ -218,12 +231,16 @@ def _write_weights(schedule: Schedule, training: Training, trained_on: str, figu
         figures=figures,
         probe_range=_probe_range(preset),
     )
-    save_weights(schedule.folder, schedule.preset, training.averaged, card)
+    save_weights(schedule.folder, schedule.weights.stem, training.averaged, card)
     if training.step >= preset.n_steps:
-        path = schedule.folder / f"{schedule.preset}.safetensors"
-        enhancer = NetworkEnhancer(str(path), schedule.device)
-        card = replace(card, calibration=calibrate(enhancer, min(_CALIBRATION_MAPS, preset.n_images)))
-        save_weights(schedule.folder, schedule.preset, training.averaged, card)
+        calibrate_weights(schedule.weights, preset, schedule.device)
+
+
+def calibrate_weights(path: Path, preset: Preset, device: str) -> None:
+    """Write the calibration of weights onto their card."""
+    calibration = calibrate(NetworkEnhancer(str(path), device), min(_CALIBRATION_MAPS, preset.n_images))
+    trained = load_weights(str(path))
+    save_weights(path.parent, path.stem, trained.module, replace(trained.card, calibration=calibration))
 
 
 def _probe_range(preset: Preset) -> ProbeRange:

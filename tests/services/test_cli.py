@@ -31,6 +31,7 @@ def test_help_teaches_every_command(tmp_path: Path) -> None:
         "probe",
         "enhance",
         "train",
+        "finetune",
         "evaluate",
     ):
         assert f" {command} " in done.stdout
@@ -48,6 +49,7 @@ def test_the_command_starts_without_the_heavy_libraries() -> None:
         (("status",), "subprobe up --folder"),
         (("--config", "none.yml", "status"), "no settings file at none.yml"),
         (("reconstruct", "7-cathode"), "subprobe up --folder"),
+        (("finetune", "--series", "7-cathode"), "subprobe up --folder"),
         (("probe", "import", "none.npz"), "does not exist"),
         (("probe", "import", "without-pixel.npz"), "without-pixel.npz: the file does not say how large a pixel of"),
         (("probe", "import", "without-pixel.npz", "--probe-pixel-nm", "5"), "pass --probe-energy-kev"),

@@ -33,6 +33,7 @@ class Card:
         figures: what was measured with it, by name.
         calibration: of its uncertainty, conformal.
         probe_range: of the kernels that it was trained with; None: not known.
+        fine_tuning: what `subprobe finetune` learnt from and found, by name; empty for other weights.
     """
 
     network: str
@@ -46,6 +47,7 @@ class Card:
     figures: Mapping[str, float] = field(default_factory=dict)
     calibration: Calibration = NOT_CALIBRATED
     probe_range: ProbeRange | None = None
+    fine_tuning: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Pairs that were measured: coarse maps of a specimen and the fine maps registered to them."""
+"""Pairs that were measured: coarse maps of a specimen, and its fine maps or what a fine scan read of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,101 +11,11 @@ from torch import Tensor
 
 from models.superres.coarse import coarse_maps
 from models.superres.networks.measured import Measured
+from models.superres.pairs.recording import Map, Recording
 from models.superres.pairs.simulate import Pairs, full_scale, stacked_kernels
 from models.xrf.maps import ElementMaps
 
-_LEAST_PX = 8  # coarse pixels along a map: less holds nothing to learn from
 _ATTEMPTS = 8  # at a crop of which at least half was measured
-_SAME_UNIT = 2.0  # factor by which the means of coarse and fine maps may differ
-_UNIT_SUM = 0.01
-
-Map = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One element of one specimen, measured with coarse steps and known on a fine grid.
-
-    Fine pixels (s i + a, s j + b), a and b below s, lie under coarse point (i, j). Coarse and fine map have one unit.
-
-    Attributes:
-        coarse: (y, x), anything where not measured.
-        variance: (y, x) of the noise of ``coarse``.
-        mask: (y, x), True where measured.
-        fine: (s y, s x), finite everywhere.
-        kernel: (k, k), unit sum, k - s even, as `models.physics.flyscan.scan_kernel` makes it of a probe.
-        scale: s, fine pixels per coarse pixel.
-
-    Raises:
-        ValueError: these do not belong together.
-    """
-
-    coarse: Map
-    variance: Map
-    mask: NDArray[np.bool_]
-    fine: Map
-    kernel: Map
-    scale: int
-
-    def __post_init__(self) -> None:
-        self._check_shapes()
-        if not self.mask.any():
-            raise ValueError("mask is zero everywhere: it must be non-zero where coarse was measured")
-        for name, values in (("coarse", self.coarse[self.mask]), ("variance", self.variance[self.mask])):
-            if not np.isfinite(values).all():
-                raise ValueError(f"{name} is not finite at points that mask takes as measured: put 0 into mask there")
-        if (self.variance[self.mask] < 0).any():
-            raise ValueError("variance is negative at measured points: pass that of the noise of coarse")
-        for name, values in (("fine", self.fine), ("kernel", self.kernel)):
-            if not np.isfinite(values).all():
-                raise ValueError(f"{name} has NaN or infinite values: cut a part out in which it is known")
-        total = float(self.kernel.sum())
-        if abs(total - 1) > _UNIT_SUM:
-            raise ValueError(f"kernel sums to {total:.4g}: divide it by its sum")
-        coarse, fine = float(self.coarse[self.mask].mean()), float(self.fine.mean())
-        if fine <= 0 or not 1 / _SAME_UNIT < coarse / fine < _SAME_UNIT:
-            raise ValueError(f"the mean is {coarse:.4g} in coarse, {fine:.4g} in fine: give both in one unit")
-
-    def _check_shapes(self) -> None:
-        if self.scale < 2:
-            raise ValueError(f"scale is {self.scale}: pass the number of fine pixels per coarse pixel, at least 2")
-        if self.coarse.ndim != 2 or min(self.coarse.shape) < _LEAST_PX:
-            raise ValueError(f"coarse has shape {self.coarse.shape}: (y, x) with at least {_LEAST_PX} each is needed")
-        rows, points = self.coarse.shape
-        needed = {"variance": (rows, points), "mask": (rows, points), "fine": (self.scale * rows, self.scale * points)}
-        for name, shape in needed.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ValueError(
-                    f"{name} has shape {found}: {shape} is needed for coarse {self.coarse.shape} at scale {self.scale}"
-                )
-        side = self.kernel.shape[0]
-        if self.kernel.shape != (side, side) or (side - self.scale) % 2:
-            parity = "odd" if self.scale % 2 else "even"
-            raise ValueError(
-                f"kernel has shape {self.kernel.shape}: a square with an {parity} side is needed at scale {self.scale}"
-            )
-
-
-@dataclass(frozen=True)
-class _Patch:
-    """A part of a recording, as a network is to see it; all (y, x) but ``fine`` and ``kernel``."""
-
-    readings: Map
-    variance: Map
-    mask: Map
-    fine: Map
-    kernel: Map
-
-    def cut(self, top: int, left: int, side: int, scale: int) -> "_Patch":
-        coarse = np.s_[top : top + side, left : left + side]
-        fine = np.s_[scale * top : scale * (top + side), scale * left : scale * (left + side)]
-        return _Patch(self.readings[coarse], self.variance[coarse], self.mask[coarse], self.fine[fine], self.kernel)
-
-    def turned(self, quarters: int, mirrored: bool) -> "_Patch":
-        """Everything alike: the kernel, centred on a coarse point's block, turns with the specimen."""
-        parts = (self.readings, self.variance, self.mask, self.fine, self.kernel)
-        return _Patch(*(np.rot90(part[:, ::-1] if mirrored else part, quarters) for part in parts))
 
 
 class RecordedPairs:
@@ -122,7 +32,7 @@ class RecordedPairs:
     def __init__(self, recordings: Sequence[Recording], coarse_px: int) -> None:
         if not recordings:
             raise ValueError("there are no recordings: pass at least one")
-        self._scales = np.array([recording.scale for recording in recordings])
+        self._kinds = np.array([_kind(recording) for recording in recordings])
         self._areas = np.array([float(recording.coarse.size) for recording in recordings])
         self._wholes = [_prepared(recording) for recording in recordings]
         self._coarse_px = coarse_px
@@ -134,56 +44,129 @@ class RecordedPairs:
         return f"{len(self._wholes)} recorded pairs of maps (digest {self._digest})"
 
     def draw(self, batch: int, seed: int, step: int, device: str = "cpu") -> Pairs:
-        """The pairs of one training step; one scale, one size."""
+        """The pairs of one training step; one scale, one size, one kind of fine map."""
         rng = np.random.default_rng([seed, step])
-        scale = int(self._scales[self._any(rng, self._areas)])
-        chosen = [self._wholes[self._any(rng, self._areas * (self._scales == scale))] for _ in range(batch)]
-        side = min(self._coarse_px, *(min(whole.readings.shape) for whole in chosen))
-        patches = [_random_part(rng, whole, side, scale) for whole in chosen]
-        readings, variance, mask, fine = (
-            _stacked([getattr(patch, name) for patch in patches], device)
-            for name in ("readings", "variance", "mask", "fine")
-        )
-        kernel = stacked_kernels([patch.kernel for patch in patches]).to(device)
-        unit = full_scale(readings, variance)
-        return Pairs(Measured(readings / unit, variance / unit**2, mask, kernel, scale), fine / unit)
+        kind = self._kinds[_any(rng, self._areas)]
+        alike = (self._kinds == kind).all(1)
+        chosen = [self._wholes[_any(rng, self._areas * alike)] for _ in range(batch)]
+        side = min(self._coarse_px, *(min(whole.coarse.values.shape) for whole in chosen))
+        return _batch([_random_part(rng, whole, side) for whole in chosen], device)
 
-    @staticmethod
-    def _any(rng: np.random.Generator, weights: NDArray[np.float64]) -> int:
-        return int(rng.choice(len(weights), p=weights / weights.sum()))
+
+def whole_pair(recording: Recording, device: str = "cpu") -> Pairs:
+    """A recording in one piece and as it stands, prepared as `RecordedPairs` does: a batch of one."""
+    return _batch([_prepared(recording)], device)
+
+
+@dataclass(frozen=True)
+class _View:
+    """Readings of one scan; all (y, x) but the kernel. A true map is its own reading through one pixel."""
+
+    values: Map
+    variance: Map
+    mask: Map
+    kernel: Map
+    scale: int
+
+    def cut(self, top: int, left: int, side: int) -> "_View":
+        part = np.s_[top : top + side, left : left + side]
+        return _View(self.values[part], self.variance[part], self.mask[part], self.kernel, self.scale)
+
+    def turned(self, quarters: int, mirrored: bool) -> "_View":
+        """Everything alike: the kernel, centred on a point's block, turns with the specimen, and so does its shift."""
+        planes = (self.values, self.variance, self.mask, self.kernel)
+        values, variance, mask, kernel = (np.rot90(plane[:, ::-1] if mirrored else plane, quarters) for plane in planes)
+        return _View(values, variance, mask, kernel, self.scale)
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """A part of a recording, as a network is to see it."""
+
+    coarse: _View
+    fine: _View
+    is_truth: bool
+
+    def cut(self, top: int, left: int, side: int) -> "_Patch":
+        ratio = self.coarse.scale // self.fine.scale
+        fine = self.fine.cut(ratio * top, ratio * left, ratio * side)
+        return _Patch(self.coarse.cut(top, left, side), fine, self.is_truth)
+
+    def turned(self, quarters: int, mirrored: bool) -> "_Patch":
+        return _Patch(self.coarse.turned(quarters, mirrored), self.fine.turned(quarters, mirrored), self.is_truth)
+
+
+def _kind(recording: Recording) -> tuple[int, int]:
+    """What all pairs of a batch share: scale, and that of the fine scan, 0 for none."""
+    return recording.scale, 0 if recording.fine_scan is None else recording.fine_scan.scale
+
+
+def _any(rng: np.random.Generator, weights: NDArray[np.float64]) -> int:
+    return int(rng.choice(len(weights), p=weights / weights.sum()))
 
 
 def _prepared(recording: Recording) -> _Patch:
+    coarse = _view(recording.coarse, recording.variance, recording.mask, recording.kernel, recording.scale)
+    scan, fine = recording.fine_scan, recording.fine.astype(np.float32)
+    if scan is not None:
+        return _Patch(coarse, _view(fine, scan.variance, scan.mask, scan.kernel, scan.scale), is_truth=False)
+    one = np.ones((1, 1), np.float32)
+    return _Patch(coarse, _View(fine, np.zeros_like(fine), np.ones_like(fine), one, 1), is_truth=True)
+
+
+def _view(values: Map, variance: Map, mask: NDArray[np.bool_], kernel: Map, scale: int) -> _View:
     """Holes filled and variance smoothed as `models.superres.network` does for maps that are to be enhanced."""
     maps = ElementMaps(
         elements=("recorded",),
-        values=recording.coarse[None],
-        variance=recording.variance[None],
-        mask=recording.mask,
+        values=values[None],
+        variance=variance[None],
+        mask=mask,
         pixel_size_nm=1.0,
         counts_per_unit=np.ones(1, np.float32),
     )
     (ready,) = coarse_maps(maps)
-    planes = (ready.values, ready.variance, ready.measured, recording.fine, recording.kernel)
-    return _Patch(*(plane.astype(np.float32) for plane in planes))
+    planes = (ready.values, ready.variance, ready.measured, kernel)
+    known, noise, measured, seen_through = (plane.astype(np.float32) for plane in planes)
+    return _View(known, noise, measured, seen_through, scale)
 
 
-def _random_part(rng: np.random.Generator, whole: _Patch, side: int, scale: int) -> _Patch:
+def _random_part(rng: np.random.Generator, whole: _Patch, side: int) -> _Patch:
     for _ in range(_ATTEMPTS):
-        top, left = (int(rng.integers(n - side + 1)) for n in whole.readings.shape)
-        if whole.mask[top : top + side, left : left + side].mean() >= 0.5:
+        top, left = (int(rng.integers(n - side + 1)) for n in whole.coarse.values.shape)
+        if whole.coarse.mask[top : top + side, left : left + side].mean() >= 0.5:
             break
-    return whole.cut(top, left, side, scale).turned(int(rng.integers(4)), bool(rng.integers(2)))
+    return whole.cut(top, left, side).turned(int(rng.integers(4)), bool(rng.integers(2)))
 
 
-def _stacked(planes: list[Map], device: str) -> Tensor:
-    return torch.from_numpy(np.stack(planes)[:, None]).to(device)
+def _batch(patches: list[_Patch], device: str) -> Pairs:
+    coarse = _measured([patch.coarse for patch in patches], device)
+    unit = full_scale(coarse.readings, coarse.variance)
+    fine = _measured([patch.fine for patch in patches], device)
+    measured, seen = (_divided(scan, unit) for scan in (coarse, fine))
+    return Pairs(measured, seen.readings, None if patches[0].is_truth else seen)
+
+
+def _measured(views: list[_View], device: str) -> Measured:
+    values, variance, mask = (
+        torch.from_numpy(np.stack([getattr(view, name) for view in views])[:, None]).to(device)
+        for name in ("values", "variance", "mask")
+    )
+    return Measured(values, variance, mask, stacked_kernels([view.kernel for view in views]).to(device), views[0].scale)
+
+
+def _divided(scan: Measured, unit: Tensor) -> Measured:
+    return Measured(scan.readings / unit, scan.variance / unit**2, scan.mask, scan.kernel, scan.scale)
 
 
 def _digest(recordings: Sequence[Recording]) -> str:
     digest = sha256()
     for recording in recordings:
-        for plane in (recording.coarse, recording.variance, recording.mask, recording.fine, recording.kernel):
-            digest.update(f"{plane.shape} {recording.scale}".encode())
+        planes = [recording.coarse, recording.variance, recording.mask, recording.fine, recording.kernel]
+        scales = str(recording.scale)
+        if (scan := recording.fine_scan) is not None:
+            planes += [scan.variance, scan.mask, scan.kernel]
+            scales += f" {scan.scale}"
+        for plane in planes:
+            digest.update(f"{plane.shape} {scales}".encode())
             digest.update(np.ascontiguousarray(plane).tobytes())
     return digest.hexdigest()[:16]

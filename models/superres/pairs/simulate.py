@@ -55,10 +55,17 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Pairs:
-    """A batch: what was measured, and the fine maps (B, 1, s*y, s*x) in the same unit."""
+    """A batch: what was measured, and what is known of the fine maps, in the same unit.
+
+    Attributes:
+        measured: with coarse steps.
+        fine: (B, 1, s*y, s*x) the true maps; where a fine scan read them, its readings (B, 1, r*y, r*x).
+        fine_scan: that read ``fine``, its scale being s / r; None: ``fine`` is the truth.
+    """
 
     measured: Measured
     fine: Tensor
+    fine_scan: Measured | None = None
 
 
 def draw_pairs(

@@ -20,6 +20,7 @@ from models.superres.pairs.source import PairSource, SimulatedPairs
 from models.superres.training.losses import absolute_error, staged_error
 from models.superres.training.presets import Preset
 from models.superres.training.team import ALONE, Team
+from models.superres.training.through_scan import seen_difference, seen_error
 
 _CLIP_NORM = 1.0
 _LEAST_SHARE = 0.01
@@ -171,13 +172,16 @@ class _Objective(nn.Module):
         device = pairs.fine.device.type
         with torch.autocast(device, torch.bfloat16, enabled=device != "cpu" or self._bfloat16_on_cpu):
             prediction = self.network(pairs.measured)
+        if pairs.fine_scan is not None:
+            return seen_error(prediction, pairs.fine_scan), seen_difference(prediction, pairs.fine_scan).detach()
         return self._loss(prediction, pairs.fine), absolute_error(prediction, pairs.fine).detach()
 
 
 def _joined(objective: _Objective, team: Team) -> nn.Module:
     if team.size == 1:
         return objective
-    # A step leaves the layers of other scales out, and those only `Unrolled` has.
+    # A step leaves the layers of other scales out, and one through a fine scan the scale of the error: only `Unrolled`
+    # has either.
     some_unused = isinstance(objective.network, Unrolled)
     return DistributedDataParallel(objective, find_unused_parameters=some_unused)
 

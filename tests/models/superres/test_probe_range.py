@@ -5,7 +5,7 @@ import pytest
 
 from models.physics.flyscan import scan_kernel
 from models.physics.probe import gaussian_probe
-from models.superres.probe_range import outside, range_of, widths_steps
+from models.superres.probe_range import outside, range_of, widened, widths_steps
 
 
 @pytest.mark.parametrize("fwhm_nm", [45.0, 90.0])
@@ -29,3 +29,14 @@ def test_only_strangers_are_warned_of() -> None:
     known = range_of(kernels[:3], 4)
     assert [bool(outside(kernel, 4, known)) for kernel in kernels] == [False, False, False, True]
     assert "outside the training range" in outside(np.asarray(kernels[3]), 4, known)
+
+
+def test_a_widened_range_holds_what_it_was_widened_by_and_what_it_held() -> None:
+    known = ((1.0, 2.0), (1.0, 3.0))
+    wide = scan_kernel(gaussian_probe(fwhm_nm=150.0, energy_kev=10.0, n=128, pixel_size_nm=7.5).intensity(), 4, "fly")
+    assert outside(wide, 4, known)
+    widened_by = widened(known, [wide], 4)
+    assert not outside(wide, 4, widened_by)
+    for (least, most), (new_least, new_most) in zip(known, widened_by, strict=True):
+        assert new_least <= least
+        assert new_most >= most

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from training_files import write_recordings
 
+from models.superres.pairs.recording import FineScan, Recording
 from services.offline.hdf5 import InputFileError
 from services.training.recorded import read_recordings
+from services.training.recorded import write_recordings as write_pairs
 
 
 def test_recordings_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -58,3 +60,43 @@ def test_a_file_without_pairs_is_refused(tmp_path: Path) -> None:
         file.create_group("maps")
     with pytest.raises(InputFileError, match=r"there is no group /pairs .* it holds maps"):
         read_recordings(tmp_path / "other.h5")
+
+
+def _recording(scan: FineScan | None) -> Recording:
+    rng = np.random.default_rng(0)
+    coarse = 1 + rng.random((8, 9)).astype(np.float32)
+    mask = rng.random((8, 9)) > 0.2
+    fine = 1 + rng.random((16, 18) if scan else (32, 36)).astype(np.float32)
+    return Recording(coarse, 0.01 * coarse, mask, fine, np.full((6, 6), 1 / 36, np.float32), 4, scan)
+
+
+@pytest.fixture
+def fine_scan() -> FineScan:
+    rng = np.random.default_rng(1)
+    plane = rng.random((16, 18)).astype(np.float32)
+    return FineScan(plane, plane > 0.3, np.full((4, 4), 1 / 16, np.float32), 2)
+
+
+def test_what_is_written_is_read_back_each_part_by_itself(tmp_path: Path, fine_scan: FineScan) -> None:
+    path = tmp_path / "pairs.h5"
+    written = {"pairs": {"a": _recording(fine_scan), "b": _recording(None)}, "held_out": {"c": _recording(fine_scan)}}
+    write_pairs(path, written, {"series": "of a test"})
+    for part in ("pairs", "held_out"):
+        for read, expected in zip(read_recordings(path, part), written[part].values(), strict=True):
+            assert (read.fine_scan is None) == (expected.fine_scan is None)
+            for name in ("coarse", "variance", "mask", "fine", "kernel"):
+                np.testing.assert_array_equal(getattr(read, name), getattr(expected, name))
+            if read.fine_scan is not None:
+                assert read.fine_scan.scale == 2
+                for name in ("variance", "mask", "kernel"):
+                    np.testing.assert_array_equal(getattr(read.fine_scan, name), getattr(fine_scan, name))
+
+
+@pytest.mark.parametrize("name", ["fine_kernel", "fine_variance", "fine_mask"])
+def test_half_a_fine_scan_is_not_taken_for_the_truth(tmp_path: Path, fine_scan: FineScan, name: str) -> None:
+    path = tmp_path / "pairs.h5"
+    write_pairs(path, {"pairs": {"a": _recording(fine_scan)}})
+    with h5py.File(path, "a") as file:
+        del file[f"pairs/a/{name}"]
+    with pytest.raises(InputFileError, match=rf"/pairs/a: there is no dataset {name}"):
+        read_recordings(path)

@@ -8,7 +8,9 @@ import torch
 
 from models.physics.flyscan import scan_kernel
 from models.superres.networks.data_step import read_by_scan, transfer
-from models.superres.pairs.recorded import RecordedPairs, Recording
+from models.superres.pairs.recorded import RecordedPairs, whole_pair
+from models.superres.pairs.recording import FineScan, Recording
+from models.superres.training.through_scan import chi_squared, judged_points, readings_of
 
 SIDE_PX = 8  # of the probe's window: a kernel reaches 4 fine pixels beyond a point's block
 
@@ -110,3 +112,89 @@ def test_what_does_not_belong_together_is_refused(change: dict[str, object], wor
 def test_no_recording_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         RecordedPairs([], 10)
+
+
+def _read_by_fine_scan(truth: Recording, fine_scale: int = 2) -> Recording:
+    """The same specimen, its fine map read by a scan that stands beside its place."""
+    rng = np.random.default_rng(7)
+    focus = np.zeros((SIDE_PX, SIDE_PX))
+    focus[1:4, 4:7] = rng.random((3, 3)) + 0.1
+    kernel = scan_kernel(focus, fine_scale, "fly")
+    fine = readings_of(torch.from_numpy(truth.fine)[None, None], torch.from_numpy(kernel)[None], fine_scale)[0, 0]
+    mask = np.ones(fine.shape, bool)
+    scan = FineScan(np.full(fine.shape, 1e-4, np.float32), mask, kernel, fine_scale)
+    return replace(truth, fine=fine.numpy(), fine_scan=scan)
+
+
+@pytest.mark.parametrize("fine_scale", [1, 2, 4])
+def test_turned_and_mirrored_fine_scans_read_the_turned_and_mirrored_truth(fine_scale: int) -> None:
+    truth = _recording(4)
+    known = RecordedPairs([truth], coarse_px=10).draw(24, seed=1, step=0)
+    seen = RecordedPairs([_read_by_fine_scan(truth, fine_scale)], coarse_px=10).draw(24, seed=1, step=0)
+    assert torch.equal(known.measured.readings, seen.measured.readings)
+    assert known.fine_scan is None
+    assert seen.fine_scan is not None
+    assert len({tuple(kernel.flatten().tolist()) for kernel in seen.fine_scan.kernel}) == 8
+    read = readings_of(known.fine, seen.fine_scan.kernel, fine_scale)
+    reach = -(-5 // fine_scale) + 1
+    inner = np.s_[..., reach:-reach, reach:-reach]
+    torch.testing.assert_close(read[inner], seen.fine_scan.readings[inner], atol=1e-5, rtol=0)
+
+
+def test_the_truth_explains_what_a_fine_scan_read_in_the_unit_of_the_pair() -> None:
+    truth = _recording(4, (24, 24))
+    known, seen = (whole_pair(one) for one in (truth, _read_by_fine_scan(truth)))
+    assert seen.fine_scan is not None
+    judged = judged_points(seen.fine_scan)
+    assert chi_squared(known.fine, seen.fine_scan, judged).item() < 1e-3
+    assert seen.fine_scan.variance.mean().item() == pytest.approx(seen.measured.variance.mean().item(), rel=1e-3)
+
+
+def test_what_stands_in_a_hole_of_the_fine_scan_is_marked() -> None:
+    whole = _read_by_fine_scan(_recording())
+    assert whole.fine_scan is not None
+    mask = whole.fine_scan.mask.copy()
+    mask[8:12] = False
+    fine = np.where(mask, whole.fine, np.nan).astype(np.float32)
+    pairs = whole_pair(replace(whole, fine=fine, fine_scan=replace(whole.fine_scan, mask=mask)))
+    assert pairs.fine_scan is not None
+    np.testing.assert_array_equal(pairs.fine_scan.mask[0, 0].numpy() > 0, mask)
+    assert torch.isfinite(pairs.fine_scan.readings).all()
+
+
+def test_a_batch_is_of_truths_or_of_fine_scans_of_one_step() -> None:
+    truth = _recording()
+    source = RecordedPairs([truth, _read_by_fine_scan(truth, 1), _read_by_fine_scan(truth, 2)], coarse_px=10)
+    kinds = set()
+    for step in range(20):
+        scan = source.draw(3, seed=0, step=step).fine_scan
+        kinds.add(0 if scan is None else scan.scale)
+    assert kinds == {0, 1, 2}
+
+
+def test_the_description_follows_the_fine_scan() -> None:
+    one = _read_by_fine_scan(_recording())
+    assert one.fine_scan is not None
+    other = replace(one, fine_scan=replace(one.fine_scan, variance=2 * one.fine_scan.variance))
+    assert len({RecordedPairs([recording], 10).description for recording in (one, other, _recording())}) == 3
+
+
+_SEEN = _read_by_fine_scan(_recording())
+assert _SEEN.fine_scan is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"scale": 3}, "fine_scale is 3: a divisor of the scale 4"),
+        ({"kernel": _SEEN.fine_scan.kernel[1:, 1:]}, "fine_kernel has shape .* an even side is needed at scale 2"),
+        ({"kernel": 2 * _SEEN.fine_scan.kernel}, "fine_kernel sums to 2"),
+        ({"variance": _SEEN.fine_scan.variance[1:]}, r"fine_variance has shape \(31, 40\): \(32, 40\)"),
+        ({"variance": -_SEEN.fine_scan.variance}, "fine_variance is negative"),
+        ({"mask": np.zeros_like(_SEEN.fine_scan.mask)}, "fine_mask is zero everywhere"),
+    ],
+)
+def test_a_fine_scan_that_does_not_belong_to_its_maps_is_refused(change: dict[str, object], words: str) -> None:
+    assert _SEEN.fine_scan is not None
+    with pytest.raises(ValueError, match=words):
+        replace(_SEEN, fine_scan=replace(_SEEN.fine_scan, **change))  # type: ignore[arg-type]

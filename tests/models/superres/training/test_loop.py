@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from models.superres.networks.measured import Measured
 from models.superres.networks.table import build
 from models.superres.networks.unrolled import Unrolled
 from models.superres.networks.weights import Card, load_weights, save_weights
@@ -17,6 +18,7 @@ from models.superres.training.checkpoint import load_training, save_training, we
 from models.superres.training.loop import Training, own_source, schedule, start, train
 from models.superres.training.presets import PRESETS, Preset, fine_tuning
 from models.superres.training.team import Team
+from models.superres.training.through_scan import readings_of
 
 TINY = Preset(
     network="unrolled",
@@ -169,3 +171,19 @@ def _saved(network: nn.Module, folder: Path) -> str:
     card = Card("unrolled", dict(TINY.config), "nothing", "tiny", seed=1, steps=0, batch=2, commit="none")
     save_weights(folder, "weights", network, card)
     return str(folder / "weights.safetensors")
+
+
+def test_training_through_a_fine_scan_explains_it_better_and_leaves_the_uncertainty_alone(source: PairSource) -> None:
+    preset = replace(TINY, n_steps=12, learning_rate=3e-3)
+    truth = source.draw(2, seed=0, step=0)
+    kernel = torch.full((2, 4, 4), 1 / 16)
+    readings = readings_of(truth.fine, kernel, 2)
+    scan = Measured(readings, torch.full_like(readings, 1e-3), torch.ones_like(readings), kernel, 2)
+    training = start(preset, source=OneBatch(replace(truth, fine=readings, fine_scan=scan)))
+    network = training.network
+    assert isinstance(network, Unrolled)
+    before = {name: value.clone() for name, value in network.uncertainty.state_dict().items()}
+    losses = [report.loss for report in train(training)]
+    assert losses[-1] < 0.95 * losses[0]
+    for name, value in network.uncertainty.state_dict().items():
+        assert torch.equal(value, before[name]), name
