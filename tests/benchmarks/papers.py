@@ -41,7 +41,9 @@ def main(
             "network alone, and both."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the table, the figures (JSON), the pictures.")] = Path("papers-out"),
+    out: Annotated[Path, typer.Option(help="Folder of the table, the figures (JSON), the pictures.")] = Path(
+        "papers-out"
+    ),
     size: Annotated[
         Size, typer.Option(help="small: what the README reports; paper: the papers' sizes, hours; tiny: a check.")
     ] = Size.SMALL,

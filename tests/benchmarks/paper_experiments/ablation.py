@@ -45,7 +45,7 @@ class Size:
 
 SIZES = {
     "tiny": Size(2, 2, 8, 1, 24),
-    "small": Size(600, 8, 40, 6, 60),
+    "small": Size(500, 8, 24, 6, 60),
     "paper": Size(250 * 6280 // 16, 16, 64, 6, 140),
 }
 COUNTS = (30.0, 300.0, 3000.0)
