@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from paper_experiments.report import Report, Table, commit, say
 
 from models.superres.bicubic import BicubicEnhancer
 from models.superres.enhancer import Enhancer
@@ -18,6 +17,7 @@ from models.superres.network import NetworkEnhancer
 from models.superres.networks.weights import Card, save_weights
 from models.superres.training.loop import start, train
 from models.superres.training.presets import PRESETS, Preset
+from paper_experiments.report import Report, Table, commit, say
 
 SEED = 1
 _ONE_LEVEL: Mapping[str, Any] = {"two_levels": False}

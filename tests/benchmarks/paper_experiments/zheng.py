@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from models.phantoms.specimens import make_specimen
+from models.physics.probe import Probe, zone_plate_probe
+from models.quality.halves import odd_even_split
+from models.quality.metrics import psnr
+from models.superres.enhancers import make_enhancer
 from paper_experiments.pictures import draw_curves, draw_slices
 from paper_experiments.recovered import Diffraction, find_probe
 from paper_experiments.report import Report, Table, say
 from paper_experiments.series import Scan, Series, enhanced, series
 from paper_experiments.tomograms import Angles, Judged, Volume, judged, period, reconstructed, reprojected
-
-from models.physics.probe import Probe, zone_plate_probe
-from models.phantoms.specimens import make_specimen
-from models.quality.halves import odd_even_split
-from models.quality.metrics import psnr
-from models.superres.enhancers import make_enhancer
 
 SPECIMEN_SEED, NOISE_SEED, ELEMENT = 71, 72, "Zn"
 """Neither was used before this was written."""
