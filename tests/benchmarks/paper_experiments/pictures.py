@@ -25,8 +25,8 @@ def draw_slices(images: Mapping[str, NDArray[np.float32]], path: Path, *, unit: 
     for axis, (title, image) in zip(axes.flat, images.items(), strict=False):
         shown = axis.imshow(image, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
         axis.set_title(title, fontsize=8)
-    figure.subplots_adjust(left=0.01, right=0.9, top=0.95, bottom=0.01, wspace=0.03, hspace=0.1)
-    bar = figure.add_axes((0.92, 0.2, 0.02, 0.6))
+    figure.subplots_adjust(left=0.01, right=0.88, top=0.95, bottom=0.01, wspace=0.03, hspace=0.1)
+    bar = figure.add_axes((0.895, 0.2, 0.02, 0.6))
     figure.colorbar(shown, cax=bar).set_label(unit, fontsize=8)
     _close(figure, path)
 
