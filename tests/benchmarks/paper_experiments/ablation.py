@@ -34,8 +34,9 @@ without blocks is an identity, that of the groups an identity and one convolutio
 
 @dataclass(frozen=True)
 class Size:
-    """How long to train and on how many maps to test."""
+    """How long to train what, and on how many maps to test."""
 
+    variants: tuple[str, ...]
     n_steps: int
     batch: int
     coarse_px: int
@@ -43,10 +44,12 @@ class Size:
     test_px: int
 
 
+_BRANCHES = ("both", "msrb", "rcab")
+
 SIZES = {
-    "tiny": Size(2, 2, 8, 1, 24),
-    "small": Size(500, 8, 24, 6, 60),
-    "paper": Size(250 * 6280 // 16, 16, 64, 6, 140),
+    "tiny": Size(_BRANCHES, 2, 2, 8, 1, 24),
+    "small": Size(_BRANCHES, 500, 8, 24, 6, 60),
+    "paper": Size(tuple(VARIANTS), 250 * 6280 // 16, 16, 64, 6, 140),
 }
 COUNTS = (30.0, 300.0, 3000.0)
 CLASSES = ("xrf-like", "other-generator")
@@ -55,7 +58,7 @@ CLASSES = ("xrf-like", "other-generator")
 def run(size_name: str, out: Path) -> Report:
     """Train what is not trained yet, then test all on the same held-out maps."""
     size = SIZES[size_name]
-    trained = {name: _trained(name, size, out / f"ablation-{size_name}") for name in VARIANTS}
+    trained = {name: _trained(name, size, out / f"ablation-{size_name}") for name in size.variants}
     enhancers: dict[str, Enhancer] = {"bicubic": BicubicEnhancer(), "lmmse": LmmseEnhancer()}
     enhancers |= {name: NetworkEnhancer(str(path)) for name, (path, _) in trained.items()}
     classes = {name: IMAGE_CLASSES[name] for name in CLASSES}
@@ -65,7 +68,7 @@ def run(size_name: str, out: Path) -> Report:
     setting = {**asdict(size), "seed of weights and pairs": SEED, "probe": "A, 40 nm", "counts": COUNTS}
     costs = {name: cost for name, (_, cost) in trained.items()}
     figures = {"training": costs, "results": [asdict(result) for result in results]}
-    return Report("ablation", setting, [_table(results, costs), _gains(results)], figures)
+    return Report("ablation", setting, [_table(results, costs), _gains(results, size.variants)], figures)
 
 
 def preset_of(variant: str, size: Size) -> Preset:
@@ -117,9 +120,9 @@ def _table(results: list[Result], costs: Mapping[str, Mapping[str, float]]) -> T
     return Table("PSNR in dB by maps and counts, probe A", header, rows)
 
 
-def _gains(results: list[Result]) -> Table:
+def _gains(results: list[Result], variants: tuple[str, ...]) -> Table:
     rows = []
-    for other in (name for name in VARIANTS if name != "both"):
+    for other in (name for name in variants if name != "both"):
         rng = np.random.default_rng(SEED)
         cells = []
         for kind in CLASSES:
