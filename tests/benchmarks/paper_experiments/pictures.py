@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Frequency in 1/nm, correlation."""
@@ -35,7 +36,7 @@ def draw_curves(
     panels: Mapping[str, Mapping[str, tuple[Curve, Curve | None]]], path: Path, marks_nm: Mapping[str, float]
 ) -> None:
     """For each panel and name the correlation with the truth, drawn through, and that of halves, dashed."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.3), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.2 + 3.2 * len(panels), 4.2), squeeze=False, sharey=True)
     for axis, (title, curves) in zip(axes.flat, panels.items(), strict=True):
         for index, (name, (truth, halves)) in enumerate(curves.items()):
             axis.plot(*truth, color=f"C{index}", label=name)
@@ -47,7 +48,8 @@ def draw_curves(
         axis.axhline(0.5, color="0.7", linewidth=0.8)
         axis.set(xlabel="frequency (1/nm)", ylim=(-0.05, 1.07), title=title)
         axis.title.set_fontsize(9)
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+        axis.xaxis.set_major_locator(MaxNLocator(6))
     axes[0, 0].set_ylabel("correlation with the truth (dashed: of halves)", fontsize=8)
     figure.tight_layout()
     _close(figure, path)
