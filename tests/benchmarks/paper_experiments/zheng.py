@@ -248,6 +248,6 @@ def _pictures(rows: dict[tuple[str, str], Row], truth: Volume) -> dict[str, Call
     curves = {title: panel for title, panel in curves.items() if panel}
     marks = {"60": 60.0, "30: optics": 30.0, "15: grid": 15.0}
     return {
-        "zheng-slices.png": partial(draw_slices, slices),
+        "zheng-slices.png": partial(draw_slices, slices, white=0.98),
         "zheng-correlation.png": partial(draw_curves, curves, marks_nm=marks),
     }
