@@ -99,7 +99,8 @@ def _stacks(fine: Series, coarse: Series, probe: Probe) -> dict[str, tuple[Volum
 
 def _binned(stack: Volume, by: int) -> Volume:
     n, rows, points = stack.shape
-    return stack.reshape(n, rows // by, by, points // by, by).mean(axis=(2, 4))
+    means: Volume = stack.reshape(n, rows // by, by, points // by, by).mean(axis=(2, 4))
+    return means
 
 
 def _tomogram(stack: Volume, angles_deg: Any, truth: Volume, n_iterations: int) -> tuple[Judged, Volume]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -55,6 +56,6 @@ def draw_curves(
     _close(figure, path)
 
 
-def _close(figure: "plt.Figure", path: Path) -> None:
+def _close(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -76,9 +76,11 @@ def series(specimen: Specimen, element: str, probe: Probe, scan: Scan, angles_de
         rows, points = (n * scan.scale for n in scan.shape)
         blocks = fine[margin:-margin, margin:-margin].reshape(rows, binning, points, binning)
         truth.append(blocks.mean(axis=(1, 3)))
-    expected = np.stack(read)
+    expected = np.asarray(np.stack(read), np.float32)
     per_count = float(expected.max()) / scan.brightest_counts
-    return Series(scan, angles_deg, expected / np.float32(per_count), per_count, np.stack(truth).astype(np.float32))
+    return Series(
+        scan, angles_deg, (expected / per_count).astype(np.float32), per_count, np.stack(truth).astype(np.float32)
+    )
 
 
 def enhanced(counts: Stack, probe: Probe, enhancer: Enhancer, scan: Scan) -> Stack:

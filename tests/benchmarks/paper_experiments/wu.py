@@ -108,8 +108,9 @@ def _scan(size: Size, optics: Optics, motion: Motion) -> Scan:
 
 def _truth(specimen: Specimen, scan: Scan, scale: int) -> Volume:
     rows, points = (n * scale for n in scan.shape)
-    density: Volume = specimen.density_g_cm3((points, rows, points), scan.step_nm / scale)
-    return density[specimen.elements.index(ELEMENT)]
+    density = specimen.density_g_cm3((points, rows, points), scan.step_nm / scale)
+    one: Volume = density[specimen.elements.index(ELEMENT)]
+    return one
 
 
 def _rows(measured: Series, probe: Probe, size: Size, truth: dict[int, Volume]) -> Any:

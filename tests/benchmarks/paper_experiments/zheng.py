@@ -178,8 +178,9 @@ def _directions(n: int) -> Angles:
 
 def _truth(specimen: Any, scan: Scan, voxel_nm: float, scale: int) -> Volume:
     rows, points = (n * scale for n in scan.shape)
-    density: Volume = specimen.density_g_cm3((points, rows, points), voxel_nm)
-    return density[specimen.elements.index(ELEMENT)]
+    density = specimen.density_g_cm3((points, rows, points), voxel_nm)
+    one: Volume = density[specimen.elements.index(ELEMENT)]
+    return one
 
 
 def _fitted(experiment: _Experiment, specimen: Any) -> Row:
