@@ -1,0 +1,1 @@
+"""The experiments of the papers, simulated: see `tests/benchmarks/papers.py`."""
