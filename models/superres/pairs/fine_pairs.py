@@ -116,7 +116,7 @@ def moved_kernel(
     frequency = np.fft.fftfreq(len(intensity))
     ramp = np.exp(-2j * np.pi * (frequency[:, None] * shift_px[0] + frequency[None, :] * shift_px[1]))
     moved = np.maximum(np.fft.ifft2(np.fft.fft2(intensity) * ramp).real, 0)
-    return scan_kernel(moved, scale, motion, binning)
+    return scan_kernel(moved, scale, motion, binning, matched.moved_nm / matched.pixel_size_nm)
 
 
 def _readings(maps: ElementMaps, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
