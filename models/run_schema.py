@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Literal
 
-from models.physics.photon import wavelength_nm
+from models.physics.photon import far_field_pixel_nm
 from models.scan import FlyScan
 
 XRF_STREAM = "xrf"
@@ -189,10 +189,10 @@ class PtychographyStart:
 
     @property
     def object_pixel_nm(self) -> float:
-        """Pixel of probe and object as these frames sample them, the same along y and x: wavelength times distance over
-        the camera's side."""
-        side_nm = self.frame_shape[0] * self.detector_pixel_um * 1e3
-        return wavelength_nm(self.energy_kev) * self.detector_distance_m * 1e9 / side_nm
+        """Pixel of probe and object as these frames sample them, the same along y and x."""
+        return far_field_pixel_nm(
+            self.energy_kev, self.detector_distance_m, self.frame_shape[0], self.detector_pixel_um
+        )
 
     @property
     def photons_per_frame(self) -> float:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from models.physics.focus import check_positive, focus_modes
 from models.physics.xray import FWHM_PER_SIGMA
@@ -63,7 +63,7 @@ class Probe:
         _check_modes(modes)
         offset = centroid_offset_px(modes)
         if np.abs(offset).max() > _CENTRED_PX:
-            modes = _shifted(modes, -offset)
+            modes = shifted(modes, -offset)
         return cls(np.ascontiguousarray(modes, np.complex64), pixel_size_nm, energy_kev, description, moved_nm)
 
     def __eq__(self, other: object) -> bool:
@@ -305,10 +305,15 @@ def centroid_offset_px(modes: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.asarray(np.angle(lowest) * n / (2 * np.pi))
 
 
-def _shifted(modes: NDArray[np.generic], shift_px: NDArray[np.float64]) -> NDArray[np.complex128]:
-    f = np.fft.fftfreq(modes.shape[-1])
-    ramp = np.exp(-2j * np.pi * (f[:, None] * shift_px[0] + f[None, :] * shift_px[1]))
-    return np.asarray(np.fft.ifft2(np.fft.fft2(modes) * ramp))
+def shifted(planes: NDArray[np.generic], shift_px: ArrayLike) -> NDArray[np.complex128]:
+    """Planes (..., y, x) moved by (y, x) pixels towards higher ones, exactly where they are band-limited.
+
+    Source: the Fourier shift theorem.
+    """
+    shift_y, shift_x = np.asarray(shift_px, np.float64)
+    f = np.fft.fftfreq(planes.shape[-1])
+    ramp = np.exp(-2j * np.pi * (f[:, None] * shift_y + f[None, :] * shift_x))
+    return np.asarray(np.fft.ifft2(np.fft.fft2(planes) * ramp))
 
 
 def _fwhm_px(profile: NDArray[np.float32]) -> float:

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from models.physics.photon import wavelength_nm
-from models.physics.probe import Probe, centroid_offset_px
+from models.ptychography.fit import Fields
 from models.ptychography.frames import Frames, Indices
 from models.ptychography.incoherence import places
 from models.ptychography.judging import deviance_of
-from models.ptychography.recover import Progress, Recovery, RecoverySettings, divided, recover
+from models.ptychography.recover import Progress, Recovery, RecoverySettings, centred_probe, divided, recover
 from models.ptychography.starts import focus_at
 
 _STAGES = ((0.5, 0.02), (0.25, 0.008), (0.15, 0.003), (0.1, 0.001))  # share of the epochs, learning rate
@@ -42,11 +42,11 @@ def recover_with_cdtools(
     fitted = _fitted(frames.of(points), start, settings, progress)
     expected = _expected(fitted, frames, held_out)
     modes = (fitted.probe.detach() * fitted.probe_norm).cpu().numpy()
-    y, x = (-float(offset) for offset in centroid_offset_px(modes))
+    probe, shift_px = centred_probe(frames, Fields(modes), "ptychography by cdtools")
     return replace(
         own,
-        probe=Probe.centred(modes, frames.pixel_size_nm, frames.energy_kev, "ptychography by cdtools"),
-        shift_px=(y, x),
+        probe=probe,
+        shift_px=shift_px,
         obj=fitted.obj.detach().cpu().numpy().astype(np.complex64),
         deviance=float(deviance_of(frames, held_out, expected).mean()),
     )
@@ -65,7 +65,8 @@ def _check(frames: Frames, settings: RecoverySettings) -> None:
 
 def _fitted(frames: Frames, start: NDArray[np.complex64], settings: RecoverySettings, progress: Progress) -> Any:
     torch.manual_seed(settings.seed)
-    model, dataset = _model(frames), _dataset(frames)
+    dataset = _dataset(frames)
+    model = _model(frames, dataset)
     probe = torch.tensor(start * np.float32(np.sqrt(frames.photons() / np.sum(np.abs(start) ** 2))))
     model.probe_norm.fill_(float(probe.abs().max()))
     model.probe.data = probe / probe.abs().max()
@@ -101,7 +102,7 @@ def _dataset(frames: Frames) -> Any:
     )
 
 
-def _model(frames: Frames) -> Any:
+def _model(frames: Frames, dataset: Any) -> Any:
     from cdtools.models import FancyPtycho
     from cdtools.tools import interactions
 
@@ -118,9 +119,7 @@ def _model(frames: Frames) -> Any:
                 weighted, self.obj, pixels - self.min_translation, shift_probe=True, multiple_modes=True
             )
 
-    model = FlyPtycho.from_dataset(
-        _dataset(frames), n_modes=1, obj_padding=_PADDING_PX, loss="poisson nll", plot_level=0
-    )
+    model = FlyPtycho.from_dataset(dataset, n_modes=1, obj_padding=_PADDING_PX, loss="poisson nll", plot_level=0)
     for known in (model.weights, model.background, model.translation_offsets):
         known.requires_grad = False
     offsets, shares = places(frames.fly_px, torch.zeros(2))

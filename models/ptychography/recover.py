@@ -168,11 +168,13 @@ def divided(n_points: int, seed: int) -> tuple[Indices, Indices, Indices]:
     return held_out, others[::2], others[1::2]
 
 
-def centred_probe(frames: Frames, fields: Fields) -> tuple[Probe, tuple[float, float]]:
+def centred_probe(
+    frames: Frames, fields: Fields, description: str = "ptychography"
+) -> tuple[Probe, tuple[float, float]]:
     """The probe with its source as modes, and by how many pixels, y and x, centring moved it."""
     modes = with_source(fields.probe, fields.source_px)
     y, x = (-float(offset) for offset in centroid_offset_px(modes))
-    return Probe.centred(modes, frames.pixel_size_nm, frames.energy_kev, "ptychography"), (y, x)
+    return Probe.centred(modes, frames.pixel_size_nm, frames.energy_kev, description), (y, x)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from models.physics.probe import shifted
 from models.ptychography.fit import Wave
 
 _NODES = 7  # Gauss-Hermite along an axis; exact for what varies as a polynomial of degree 13 over the source
@@ -20,10 +21,8 @@ def with_source(probe: Wave, source_px: tuple[float, float]) -> NDArray[np.compl
     Source: Thibault and Menzel, Nature 494 (2013) 68: mutual coherence as a sum of orthogonal modes.
     """
     n = probe.shape[-1]
-    f = np.fft.fftfreq(n)
-    spectra = np.fft.fft2(probe.astype(np.complex128))
     moved = [
-        np.sqrt(weight_y * weight_x) * np.fft.ifft2(spectra * np.exp(-2j * np.pi * (f[:, None] * y + f * x)))
+        np.sqrt(weight_y * weight_x) * shifted(probe.astype(np.complex128), (y, x))
         for y, weight_y in _places(source_px[0])
         for x, weight_x in _places(source_px[1])
     ]

@@ -20,7 +20,7 @@ from models.xrf.maps import ElementMaps
 from services.catalog.provenance import software_versions
 from services.offline.devices import check_device
 from services.offline.hdf5 import sha256_of
-from services.offline.map_files import OutputFileError, appearing, check_writable, read_maps, written_maps
+from services.offline.map_files import appearing, check_outputs, read_maps, written_maps
 from services.offline.picture import ElementRow, draw_maps
 from services.offline.probe_files import read_probe
 
@@ -52,7 +52,7 @@ def enhance_file(request: Request, console: Console, warnings: Console) -> None:
         SubprobeError: a file that is not what it should be, or one that must not be overwritten.
         ValueError: a step that is no whole number of pixels, no such model or device.
     """
-    _check_outputs(request)
+    check_outputs([request.maps, request.probe], (request.out, request.png), request.overwrite)
     check_device(request.device)
     scale = whole_scale(request.step_nm, request.pixel_nm)
     enhancer = make_enhancer(request.model, request.device)
@@ -81,16 +81,6 @@ def enhance_file(request: Request, console: Console, warnings: Console) -> None:
     for path in (request.out, request.png):
         if path:
             console.print(f"wrote [bold]{escape(str(path))}[/]", highlight=False, soft_wrap=True)
-
-
-def _check_outputs(request: Request) -> None:
-    outputs = [path for path in (request.out, request.png) if path]
-    taken = {request.maps.resolve(), request.probe.resolve()}
-    for path in outputs:
-        if path.resolve() in taken:
-            raise OutputFileError(f"{path} is read or written already: choose another name for what is written")
-        taken.add(path.resolve())
-        check_writable(path, request.overwrite)
 
 
 def _only(maps: ElementMaps, index: int) -> ElementMaps:

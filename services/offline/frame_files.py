@@ -1,18 +1,18 @@
 """Diffraction frames with their positions from HDF5: ours, CXI, and what ptychodus and HXN's own programs take."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.physics.photon import J_PER_KEV, wavelength_nm
+from models.physics.photon import J_PER_KEV, far_field_pixel_nm
 from models.ptychography.frames import WIDEST_PX, Frames
-from services.offline.found_probe import energy_of_wavelength, one_number
+from services.offline.found_probe import Number, energy_of_wavelength
 from services.offline.hdf5 import opened, read_numbers
+from services.offline.probe_formats import numbers_of
 
 FlyAxis = Literal["x", "y"]
 
@@ -224,31 +224,22 @@ def _hxn(file: Any) -> _Found:
 def _far_field_pixel_nm(
     energy_kev: float | None, distance_m: float | None, pixel_um: float | None, frames: NDArray[Any]
 ) -> float | None:
-    """Wavelength * distance / (n * detector's pixel)."""
     if not (energy_kev and distance_m and pixel_um):
         return None
-    return float(wavelength_nm(energy_kev) * distance_m * 1e6 / (frames.shape[-1] * pixel_um))
+    return far_field_pixel_nm(energy_kev, distance_m, frames.shape[-1], pixel_um)
 
 
-def _number_of(file: Any, *names: str) -> Callable[[str], float | None]:
-    """A positive number as an attribute of, or a dataset without axes beside, the first of these that has it; of the
-    root last."""
-    places: Sequence[Any] = [file[name] for name in names if name in file] + [file]
+def _number_of(file: Any, *names: str) -> Number:
+    """Positive numbers in the first of these places that has them, of the root last."""
+    number = numbers_of(*(file[name] for name in names if name in file), file)
 
-    def number(name: str) -> float | None:
-        for place in places:
-            value: float | None = None
-            if name in place.attrs:
-                value = one_number(place.attrs[name], f"the attribute {name} of {place.name}")
-            elif isinstance(place, h5py.Group) and isinstance(place.get(name), h5py.Dataset):
-                value = one_number(place[name][()], f"{place.name.rstrip('/')}/{name}")
-            if value is not None:
-                if not 0 < value < np.inf:
-                    raise ValueError(f"{name} is {value:g}: a positive number is needed")
-                return value
-        return None
+    def positive(name: str) -> float | None:
+        value = number(name)
+        if value is not None and not 0 < value < np.inf:
+            raise ValueError(f"{name} is {value:g}: a positive number is needed")
+        return value
 
-    return number
+    return positive
 
 
 _FORMATS: Mapping[str, Reader] = {

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +130,16 @@ def check_writable(path: Path, overwrite: bool) -> None:
         raise OutputFileError(f"there is no folder {path.parent} for {path.name}: make it, or choose another")
     if path.is_dir() or (path.exists() and not overwrite):
         raise OutputFileError(f"{path} exists: choose another name, or pass --overwrite to replace the file")
+
+
+def check_outputs(read: Iterable[Path], written: Iterable[Path | None], overwrite: bool) -> None:
+    """`check_writable` for every path that is given; none may be read too, or be written twice."""
+    taken = {path.resolve() for path in read}
+    for path in filter(None, written):
+        if path.resolve() in taken:
+            raise OutputFileError(f"{path} is read or written already: choose another name for what is written")
+        taken.add(path.resolve())
+        check_writable(path, overwrite)
 
 
 @contextmanager

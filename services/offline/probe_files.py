@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.physics.probe import Probe
+from models.physics.probe import Probe, shifted
 from services.offline.found_probe import FoundProbe, Pixel
 from services.offline.hdf5 import opened, read_number, read_numbers
 from services.offline.probe_archives import NPZ_FORMATS, opened_npz
@@ -145,9 +145,7 @@ def _centred(intensity: NDArray[np.float64]) -> NDArray[np.float64]:
     spectrum = np.fft.fft2(intensity)
     side = intensity.shape[-1]
     shift_px = [side / 2 + np.angle(lowest) * side / (2 * np.pi) for lowest in (spectrum[0, 1, 0], spectrum[0, 0, 1])]
-    f = np.fft.fftfreq(side)
-    ramp = np.exp(-2j * np.pi * (f[:, None] * shift_px[0] + f * shift_px[1]))
-    return np.maximum(np.fft.ifft2(spectrum * ramp).real, 0)
+    return np.maximum(shifted(intensity, shift_px).real, 0)
 
 
 def _stacked(file: Any, name: str) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.physics.photon import J_PER_KEV, wavelength_nm
+from models.physics.photon import J_PER_KEV, far_field_pixel_nm
 from services.offline.found_probe import (
     LARGEST_BYTES,
     FoundProbe,
@@ -23,8 +23,8 @@ from services.offline.found_probe import (
 Reader = Callable[[Any], FoundProbe]
 
 
-def _numbers_of(*places: Any) -> Number:
-    """Numbers as attributes of the first place that has them, or beside it as datasets without axes."""
+def numbers_of(*places: Any) -> Number:
+    """Numbers as attributes of the first place that has them, or as datasets without axes in it."""
 
     def number(name: str) -> float | None:
         for place in places:
@@ -49,7 +49,7 @@ def _values(file: Any, name: str) -> NDArray[Any]:
 def _product(file: Any) -> FoundProbe:
     """ptychodus and pty-chi; a probe that has no pixel of its own shares the object's, as ptychodus has it."""
     modes, left_out = modes_of(_values(file, "probe"), "/probe")
-    number = _numbers_of(*(file[name] for name in ("probe", "/", "object") if name in file))
+    number = numbers_of(*(file[name] for name in ("probe", "/", "object") if name in file))
     return FoundProbe("/probe", modes, named_pixel(number), named_energy_kev(number), left_out)
 
 
@@ -60,7 +60,7 @@ def _cdtools(file: Any) -> FoundProbe:
         raise ValueError(f"/probe_basis is {basis.dtype} of shape {basis.shape}: real numbers (3, 2) are needed")
     y_nm, x_nm = (float(side) * 1e9 for side in np.linalg.norm(basis.astype(np.float64), axis=0))
     modes, left_out = modes_of(_values(file, "probe"), "/probe")
-    wavelength_m = _numbers_of(file)("wavelength")
+    wavelength_m = numbers_of(file)("wavelength")
     energy_kev = energy_of_wavelength(wavelength_m) if wavelength_m else None
     if "state_dict/fourier_probe" in file and np.any(_values(file, "state_dict/fourier_probe")):
         modes = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(modes, axes=(-2, -1))), axes=(-2, -1))
@@ -82,7 +82,7 @@ def _ptypy(file: Any) -> FoundProbe:
         pixel = Pixel(y_m * 1e9, x_m * 1e9, "_psize")
     if len(storages) > 1:
         left_out = f"{storages[0]}, first of {len(storages)} storages"
-    return FoundProbe(key, modes, pixel, _numbers_of(place)("_energy") or None, left_out)
+    return FoundProbe(key, modes, pixel, numbers_of(place)("_energy") or None, left_out)
 
 
 def _illumination(path: str) -> Reader:
@@ -91,7 +91,7 @@ def _illumination(path: str) -> Reader:
     def read(file: Any) -> FoundProbe:
         modes, left_out = modes_of(_values(file, path), f"/{path}")
         energy_kev = _cxi_energy_kev(file)
-        pixel = named_pixel(_numbers_of(file["entry_1/ptychodus"])) if "entry_1/ptychodus" in file else None
+        pixel = named_pixel(numbers_of(file["entry_1/ptychodus"])) if "entry_1/ptychodus" in file else None
         if pixel is None and energy_kev is not None:
             pixel = _far_field_pixel(file, energy_kev, modes.shape[-2:])
         return FoundProbe(f"/{path}", modes, pixel, energy_kev, left_out)
@@ -105,7 +105,7 @@ def _pynx(entry: str) -> Reader:
     def read(file: Any) -> FoundProbe:
         place, key = file[f"{entry}/probe"], f"/{entry}/probe/data"
         modes, left_out = modes_of(_values(place, "data"), key)
-        y_m, x_m = (_numbers_of(place)(name) for name in ("y_pixel_size", "x_pixel_size"))
+        y_m, x_m = (numbers_of(place)(name) for name in ("y_pixel_size", "x_pixel_size"))
         pixel = None if y_m is None or x_m is None else Pixel(y_m * 1e9, x_m * 1e9, "y_pixel_size, x_pixel_size")
         return FoundProbe(key, modes, pixel, _cxi_energy_kev(file, entry), left_out)
 
@@ -114,15 +114,15 @@ def _pynx(entry: str) -> Reader:
 
 def _cxi_energy_kev(file: Any, entry: str = "entry_1") -> float | None:
     """CXI 1.6: SI units throughout, so that the energy of a photon is in joules."""
-    energy_j = _numbers_of(file)(f"{entry}/instrument_1/source_1/energy")
+    energy_j = numbers_of(file)(f"{entry}/instrument_1/source_1/energy")
     return energy_j / J_PER_KEV if energy_j else None
 
 
 def _far_field_pixel(file: Any, energy_kev: float, shape: tuple[int, ...]) -> Pixel | None:
-    """Of the object's plane by the discrete Fourier transform: wavelength * distance / (pixels * detector's pixel)."""
+    """Of the object's plane."""
     detector = "entry_1/instrument_1/detector_1"
     distance_m, y_m, x_m = (
-        _numbers_of(file)(f"{detector}/{name}") for name in ("distance", "y_pixel_size", "x_pixel_size")
+        numbers_of(file)(f"{detector}/{name}") for name in ("distance", "y_pixel_size", "x_pixel_size")
     )
     if not (distance_m and y_m and x_m):
         return None
@@ -130,7 +130,7 @@ def _far_field_pixel(file: Any, energy_kev: float, shape: tuple[int, ...]) -> Pi
     if isinstance(frames, h5py.Dataset) and frames.ndim >= 2 and frames.shape[-2:] != shape:
         return None  # cropped or padded since: its pixel is another one
     y_nm, x_nm = (
-        wavelength_nm(energy_kev) * distance_m / (n * side) for n, side in zip(shape, (y_m, x_m), strict=True)
+        far_field_pixel_nm(energy_kev, distance_m, n, side_m * 1e6) for n, side_m in zip(shape, (y_m, x_m), strict=True)
     )
     return Pixel(y_nm, x_nm, "the detector's distance and pixel")
 

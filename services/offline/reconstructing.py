@@ -15,7 +15,7 @@ from services.catalog.provenance import software_versions
 from services.offline.algorithm_options import chosen_parameters
 from services.offline.bars import progress_bars
 from services.offline.hdf5 import sha256_of
-from services.offline.map_files import OutputFileError, appearing, check_writable
+from services.offline.map_files import appearing, check_outputs
 from services.offline.memory import available_bytes, check_memory, in_words
 from services.offline.projection_files import ProjectionFile, find_projections
 from services.offline.tilt_geometry import Half, TiltGeometry, find_geometry
@@ -52,7 +52,7 @@ def reconstruct_file(request: Request, console: Console, warnings: Console) -> N
         ValueError: an option that makes no sense here, or more memory than there is.
     """
     began = datetime.now(UTC)
-    _check_outputs(request)
+    check_outputs([request.projections], (request.out, request.png), request.overwrite)
     parameters = chosen_parameters(request.algorithm, request.parameters)
     source = find_projections(request.projections, request.elements)
     voxel_nm = _voxel_nm(request, source)
@@ -78,17 +78,6 @@ def reconstruct_file(request: Request, console: Console, warnings: Console) -> N
     for path in (request.out, request.png):
         if path:
             console.print(f"wrote [bold]{escape(str(path))}[/]", highlight=False, soft_wrap=True)
-
-
-def _check_outputs(request: Request) -> None:
-    taken = {request.projections.resolve()}
-    for path in (request.out, request.png):
-        if path is None:
-            continue
-        if path.resolve() in taken:
-            raise OutputFileError(f"{path} is read or written already: choose another name for what is written")
-        taken.add(path.resolve())
-        check_writable(path, request.overwrite)
 
 
 def _voxel_nm(request: Request, source: ProjectionFile) -> float | None:

@@ -20,7 +20,7 @@ from services.offline.bars import progress_bars
 from services.offline.devices import check_device
 from services.offline.frame_files import FlyAxis, FrameFile, read_frames
 from services.offline.hdf5 import sha256_of
-from services.offline.map_files import OutputFileError, appearing, check_writable
+from services.offline.map_files import appearing, check_outputs
 from services.offline.probe_picture import draw_probe
 
 
@@ -48,7 +48,7 @@ def recover_file(request: Request, console: Console, warnings: Console) -> None:
         ValueError: frames that cannot be used, no such engine or device.
     """
     engine = engine_of(request.engine)
-    _check_outputs(request)
+    check_outputs([request.frames], (request.out, request.png), request.overwrite)
     check_device(request.settings.device)
     file = read_frames(
         request.frames, request.fly_px, request.fly_axis, pixel_nm=request.pixel_nm, energy_kev=request.energy_kev
@@ -67,17 +67,6 @@ def recover_file(request: Request, console: Console, warnings: Console) -> None:
     for path in (request.out, request.png):
         if path:
             console.print(f"wrote [bold]{escape(str(path))}[/]", highlight=False, soft_wrap=True)
-
-
-def _check_outputs(request: Request) -> None:
-    taken = {request.frames.resolve()}
-    for path in (request.out, request.png):
-        if path is None:
-            continue
-        if path.resolve() in taken:
-            raise OutputFileError(f"{path} is read or written already: choose another name for what is written")
-        taken.add(path.resolve())
-        check_writable(path, request.overwrite)
 
 
 def _described(file: FrameFile) -> str:

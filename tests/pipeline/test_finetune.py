@@ -2,16 +2,14 @@
 
 import json
 import os
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running_worker import running_worker
 from typer.testing import CliRunner
 
-from models.superres.enhancers import make_enhancer
 from models.superres.evaluation import calibration
 from models.superres.networks.weights import load_weights
 from models.superres.training import presets
@@ -19,8 +17,6 @@ from services.beamline.session import open_session
 from services.catalog.probes import import_probe
 from services.catalog.products import find_series, read_lineage
 from services.cli import app
-from services.inference.status import StatusFile
-from services.inference.worker import Worker
 from services.training import run
 from services.training.recorded import read_recordings
 
@@ -53,17 +49,10 @@ def _scanned(session, angles_deg, **options):
 
 
 def _processed(tiled, n_runs, enhancer):
-    stop, status = threading.Event(), StatusFile(tiled.folder.root / "status", "worker-1")
-    with tiled.connect() as catalog:
-        worker = Worker(catalog, make_enhancer(enhancer), tiled.settings().worker, status, stop)
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        deadline = time.monotonic() + 60
-        while status.status.n_done < n_runs and time.monotonic() < deadline:
-            time.sleep(0.1)
-        stop.set()
-        thread.join()
-    assert status.status.n_done == n_runs, status.status
+    settings = tiled.settings(enhancer=enhancer).worker
+    with tiled.connect() as catalog, running_worker(catalog, tiled.folder.root / "status", settings) as worker:
+        worker.until_done(n_runs)
+    assert worker.status_file.status.n_done == n_runs, worker.status_file.status
 
 
 def _finetune(tiled, monkeypatch, *arguments):

@@ -9,9 +9,10 @@ from running_service import serve
 from simulated_ptychography import registered
 
 from services.beamline.session import open_session
-from services.catalog.probes import list_probes, read_probe
+from services.catalog.probes import list_probes
 from services.catalog.products import find_series, read_lineage, read_stack
 from services.catalog.volumes import read_volume
+from services.stack.demo_probe import compare_with_true_probe
 
 _N_ANGLES = 4
 
@@ -34,11 +35,8 @@ def test_a_series_is_enhanced_with_the_probe_of_its_own_ptychography_run(tiled, 
     figures = record.metadata["lineage"]["ptychography"]
     assert figures["reliable"]
     assert figures["model"] == "source"
-    recovered = read_probe(session.catalog, record.key)
-    truth = session.beamline.probe.resampled(recovered.pixel_size_nm).intensity().astype(np.float64)
-    side = len(recovered.intensity())
-    middle = slice(len(truth) // 2 - side // 2, len(truth) // 2 + side // 2)
-    correlation, error = registered(recovered.intensity().astype(np.float64), truth[middle, middle] / truth.sum())
+    comparison = compare_with_true_probe(session.catalog, record, session.beamline.probe)
+    correlation, error = registered(comparison.found, comparison.true)
     assert correlation > 0.998, (correlation, error)
 
     series = find_series(session.catalog, result.series_uid)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import HttpUrl, SecretStr
 
 from services.catalog.client import Catalog, connect, wait_for_tiled
-from services.settings import BeamlineSettings, Settings, TiledSettings, WorkerSettings
+from services.settings import BeamlineSettings, ReconstructionSettings, Settings, TiledSettings, WorkerSettings
 from services.stack.embedded import free_port, tiled_arguments
 from services.stack.folder import StackFolder
 from services.stack.processes import Child, Command
@@ -45,5 +45,6 @@ class TiledProcess:
             folder=self.folder.root,
             tiled=TiledSettings(uri=HttpUrl(self.uri), api_key=SecretStr(self.api_key)),
             worker=WorkerSettings.model_validate({"sweep_s": 2.0} | worker),
+            reconstruction=ReconstructionSettings(database_uri=self.folder.jobs_uri),
             beamline=BeamlineSettings(time_scale=0.0),
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.physics.flyscan import matched_kernel, matched_probe, scan_kernel
-from models.physics.probe import Probe
+from models.physics.probe import Probe, shifted
 from models.scan import Motion
 from models.superres.pairs.recording import FineScan, Recording
 from models.superres.pairs.registration import Registration, register
@@ -105,17 +105,12 @@ def usable_scale(step_nm: float, fine_step_nm: float, scales: Iterable[int], wis
 def moved_kernel(
     probe: Probe, step_nm: float, scale: int, motion: Motion, shift_nm: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """`models.physics.flyscan.scan_kernel` of a scan that stands off its place by ``shift_nm`` (y, x).
-
-    Source: the Fourier shift theorem, exact for a band-limited probe.
-    """
+    """`models.physics.flyscan.scan_kernel` of a scan that stands off its place by ``shift_nm`` (y, x)."""
     matched, binning = matched_probe(probe, step_nm, scale)
     shift_px = np.asarray(shift_nm) / matched.pixel_size_nm
     room = ceil(np.abs(shift_px).max())
     intensity = np.pad(matched.intensity().astype(np.float64), room)
-    frequency = np.fft.fftfreq(len(intensity))
-    ramp = np.exp(-2j * np.pi * (frequency[:, None] * shift_px[0] + frequency[None, :] * shift_px[1]))
-    moved = np.maximum(np.fft.ifft2(np.fft.fft2(intensity) * ramp).real, 0)
+    moved = np.maximum(shifted(intensity, shift_px).real, 0)
     return scan_kernel(moved, scale, motion, binning, matched.moved_nm / matched.pixel_size_nm)
 
 

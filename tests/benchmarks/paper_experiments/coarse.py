@@ -19,7 +19,7 @@ from models.quality.halves import odd_even_split
 from models.superres.enhancers import make_enhancer
 from paper_experiments.pictures import draw_curves, draw_slices
 from paper_experiments.report import Report, Table, say
-from paper_experiments.series import Scan, Series, enhanced, series
+from paper_experiments.series import Scan, Series, density, enhanced, series
 from paper_experiments.tomograms import Judged, Volume, judged, period, reconstructed
 
 SPECIMEN_SEED, NOISE_SEED, ELEMENT = 81, 82, "Zn"
@@ -51,8 +51,7 @@ def run(size_name: str, out: Path) -> Report:
     wide = Scan((size.rows // 4, size.points // 4), 120.0, 4, "fly", 300)
     coarse = _as_bright(series(specimen, ELEMENT, probe, wide, angles), fine)
     say("scanned at 120 nm")
-    density = specimen.density_g_cm3((size.points, size.rows, size.points), VOXEL_NM)
-    truth = density[specimen.elements.index(ELEMENT)]
+    truth = density(specimen, ELEMENT, fine.scan, 1)
     stacks = _stacks(fine, coarse, probe)
     found = {name: _tomogram(stack, angles, truth, size.iterations) for name, (stack, _) in stacks.items()}
     shares = {name: share for name, (_, share) in stacks.items()}

@@ -11,7 +11,6 @@ from models.physics.flyscan import matched_kernel
 from models.physics.probe import Probe
 from models.ptychography.frames import Frames
 from models.ptychography.recover import Recovery, RecoverySettings, recover
-from models.ptychography.starts import likely_defoci
 
 _FRAME_PX = 64
 
@@ -49,8 +48,7 @@ class FoundProbe:
 def find_probe(specimen: Specimen, true: Probe, step_nm: float, scan: Diffraction) -> FoundProbe:
     """Fly over the middle of the specimen at 90 degrees, count the far field, and recover the probe."""
     frames = _frames(specimen, true, step_nm, scan)
-    settings = RecoverySettings(epochs=scan.epochs, defoci_rad=likely_defoci(frames))
-    recovery = recover(frames, settings)
+    recovery = recover(frames, RecoverySettings(epochs=scan.epochs))
     kernels = [matched_kernel(probe, step_nm, 4, "fly").astype(np.float64) for probe in (recovery.probe, true)]
     side = min(map(len, kernels))
     found, known = (_middle(kernel, side) for kernel in kernels)

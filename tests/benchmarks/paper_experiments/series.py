@@ -83,6 +83,14 @@ def series(specimen: Specimen, element: str, probe: Probe, scan: Scan, angles_de
     )
 
 
+def density(specimen: Specimen, element: str, scan: Scan, scale: int) -> Stack:
+    """(z, y, x) in g/cm^3 of one element over the scan's field of view, ``scale`` voxels to a step."""
+    rows, points = (n * scale for n in scan.shape)
+    densities = specimen.density_g_cm3((points, rows, points), scan.step_nm / scale)
+    one: Stack = densities[specimen.elements.index(element)]
+    return one
+
+
 def enhanced(counts: Stack, probe: Probe, enhancer: Enhancer, scan: Scan) -> Stack:
     """(angle, fine y, fine x) in counts per coarse point: each projection by itself, its noise that of counting."""
     fine = []

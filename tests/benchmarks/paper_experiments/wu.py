@@ -21,7 +21,7 @@ from models.scan import Motion
 from models.superres.enhancers import make_enhancer
 from paper_experiments.pictures import draw_curves, draw_slices
 from paper_experiments.report import Report, Table, say
-from paper_experiments.series import Scan, Series, enhanced, series
+from paper_experiments.series import Scan, Series, density, enhanced, series
 from paper_experiments.tomograms import Judged, Volume, judged, period, reconstructed
 
 SPECIMEN_SEED, NOISE_SEED, ELEMENT = 91, 92, "Ni"
@@ -84,7 +84,7 @@ def run(size_name: str, out: Path) -> Report:
         for motion in MOTIONS:
             scan = _scan(size, optics, motion)
             for scale in (1, scan.scale):
-                truth.setdefault(scale, _truth(specimen, scan, scale))
+                truth.setdefault(scale, density(specimen, ELEMENT, scan, scale))
             measured = series(specimen, ELEMENT, optics.probe, scan, np.linspace(-90, 90, size.n_angles))
             for method, row in _rows(measured, optics.probe, size, truth):
                 found[name, motion, method] = row
@@ -104,13 +104,6 @@ def run(size_name: str, out: Path) -> Report:
 def _scan(size: Size, optics: Optics, motion: Motion) -> Scan:
     shape = round(size.height_nm / optics.step_nm), round(size.width_nm / optics.step_nm)
     return Scan(shape, optics.step_nm, 4, motion, 300)
-
-
-def _truth(specimen: Specimen, scan: Scan, scale: int) -> Volume:
-    rows, points = (n * scale for n in scan.shape)
-    density = specimen.density_g_cm3((points, rows, points), scan.step_nm / scale)
-    one: Volume = density[specimen.elements.index(ELEMENT)]
-    return one
 
 
 def _rows(measured: Series, probe: Probe, size: Size, truth: dict[int, Volume]) -> Any:

@@ -21,7 +21,7 @@ from models.superres.enhancers import make_enhancer
 from paper_experiments.pictures import draw_curves, draw_slices
 from paper_experiments.recovered import Diffraction, find_probe
 from paper_experiments.report import Report, Table, say
-from paper_experiments.series import Scan, Series, enhanced, series
+from paper_experiments.series import Scan, Series, density, enhanced, series
 from paper_experiments.tomograms import Angles, Judged, Volume, judged, period, reconstructed, reprojected
 
 SPECIMEN_SEED, NOISE_SEED, ELEMENT = 71, 72, "Zn"
@@ -145,7 +145,7 @@ def run(size_name: str, out: Path) -> Report:
     say(f"probe {found.figures}")
     measured = series(specimen, ELEMENT, true, scan, np.linspace(-90, 90, size.n_angles))
     counts = measured.counts(np.random.default_rng(NOISE_SEED))
-    truth = _truth(specimen, scan, scan.fine_nm, scan.scale)
+    truth = density(specimen, ELEMENT, scan, scan.scale)
     experiment = _Experiment(size, measured, counts, found.probe, truth)
     projections = _projections(experiment, true)
     say(f"projections {projections}")
@@ -176,19 +176,12 @@ def _directions(n: int) -> Angles:
     return np.arange(n) * 180.0 / n - 90
 
 
-def _truth(specimen: Any, scan: Scan, voxel_nm: float, scale: int) -> Volume:
-    rows, points = (n * scale for n in scan.shape)
-    density = specimen.density_g_cm3((points, rows, points), voxel_nm)
-    one: Volume = density[specimen.elements.index(ELEMENT)]
-    return one
-
-
 def _fitted(experiment: _Experiment, specimen: Any) -> Row:
     """The measured maps as they are, on voxels of their own step."""
     angles, scan = experiment.measured.angles_deg, experiment.scan
     split, volume = odd_even_split(angles), experiment.raw_volume(np.arange(len(angles)))
     halves = experiment.raw_volume(split.even), experiment.raw_volume(split.odd)
-    return judged(volume, halves, _truth(specimen, scan, scan.step_nm, 1), scan.step_nm), volume
+    return judged(volume, halves, density(specimen, ELEMENT, scan, 1), scan.step_nm), volume
 
 
 def _projections(experiment: _Experiment, true: Probe) -> dict[str, dict[str, float]]:

@@ -1,7 +1,5 @@
 """Pairs of a series, or a word about what it lacks; specimens that register are in tests/pipeline/test_finetune.py."""
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +7,15 @@ from typing import Any
 
 import h5py
 import pytest
+from running_worker import running_worker
 
 from models.physics.probe import gaussian_probe
 from models.run_schema import ProjectionStart
 from models.scan import FlyScan
-from models.superres.enhancers import make_enhancer
 from services.catalog.client import Catalog
 from services.catalog.fine_scans import angles_scanned_twice
 from services.catalog.probes import import_probe
 from services.catalog.records import NotFoundError
-from services.inference.status import StatusFile
-from services.inference.worker import Worker
 from services.offline.hdf5 import InputFileError
 from services.settings import WorkerSettings
 from services.training.series_pairs import PairsError, collect_pairs, read_about
@@ -38,16 +34,10 @@ def process_runs(catalog: Catalog, tmp_path: Path) -> ProcessRuns:
 
     def process(n_runs: int) -> None:
         import_probe(catalog, gaussian_probe(fwhm_nm=60.0, energy_kev=10.0), "test-probe")
-        stop, status = threading.Event(), StatusFile(tmp_path, "worker-1")
         settings = WorkerSettings(name="worker-1", enhancer="bicubic", scale=4, sweep_s=2.0)
-        thread = threading.Thread(target=Worker(catalog, make_enhancer("bicubic"), settings, status, stop).run)
-        thread.start()
-        deadline = time.monotonic() + 60
-        while status.status.n_done < n_runs and time.monotonic() < deadline:
-            time.sleep(0.1)
-        stop.set()
-        thread.join()
-        assert status.status.n_done == n_runs
+        with running_worker(catalog, tmp_path, settings) as worker:
+            worker.until_done(n_runs)
+        assert worker.status_file.status.n_done == n_runs
 
     return process
 
