@@ -1,5 +1,6 @@
 # make demo    the whole chain on this machine: scan -> Tiled -> enhanced maps -> volume, with a picture at the end
 # make test    all tests             make lint    ruff, mypy strict, import-linter
+# make system  the whole topology (PostgreSQL, Redis, two of everything) under faults, load and time
 # make bench   the timed comparisons of tests/benchmarks       make constraints    refresh the locked versions
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench constraints clean
+.PHONY: demo test system lint bench constraints clean
 
 # Torch first and alone: with its locked version installed, nothing else on the list asks for another build of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -23,6 +24,9 @@ demo: $(STAMP)
 # Two processes of one thread each; a file's tests stay together, with the servers that they share.
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
+system: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/system -m long --timeout 3600
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
