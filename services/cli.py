@@ -109,14 +109,44 @@ def status(context: typer.Context, folder: FolderOption = None) -> None:
 
 
 @app.command()
+def retry(
+    context: typer.Context,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Their uids, or the first letters of each.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every run that is parked.")] = False,
+    folder: FolderOption = None,
+) -> None:
+    """Have runs tried again that workers parked: `status` lists them with the reason, mend that first."""
+    from services.catalog.client import connect
+    from services.catalog.parking import retry_runs
+
+    if bool(runs) == everything:
+        raise typer.BadParameter("name the runs that `subprobe status` lists as parked, or pass --all")
+    settings = stack_settings(context, folder)
+    with connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()) as catalog:
+        retried = retry_runs(catalog, None if everything else runs)
+    for uid in retried:
+        console.print(f"run {uid} is tried again")
+    if not retried:
+        console.print("no run is parked")
+
+
+@app.command()
 def worker(
-    context: typer.Context, name: Annotated[str | None, typer.Option(help="Name in status and logs.")] = None
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Option(help="In status and logs, and of its own among the workers that run.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Of the enhancer: cpu, cuda, cuda:1; a worker for each GPU.")
+    ] = None,
 ) -> None:
     """Run an inference worker: each finished projection is fitted, enhanced and written back, for ever."""
     from services.inference.worker import main as run_worker
 
     configure_logging(context.obj.log_level)
-    run_worker(context.obj.settings({"worker": {"name": name}}))
+    run_worker(context.obj.settings({"worker": {"name": name, "device": device}}))
 
 
 @app.command()

@@ -34,6 +34,9 @@ class WorkerSettings(_Room):
     device: str = Field("cpu", description="torch device of the enhancer: cpu, cuda, cuda:1")
     threads: PositiveInt = Field(1, description="CPU threads; the scan must never wait for the worker")
     sweep_s: PositiveFloat = Field(10.0, description="How often the catalogue is listed for what the stream missed")
+    lease_s: PositiveFloat = Field(
+        30.0, description="Another worker that gave no sign of life for so long is dead: its work is taken over"
+    )
 
 
 def _compute(where: str) -> str:

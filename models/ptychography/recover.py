@@ -310,7 +310,7 @@ def _warnings(found: Recovery) -> tuple[str, ...]:
     said = []
     if found.structure_rad < WEAK_RAD:
         said.append(
-            f"the object is weak: its structure within the beam is {found.structure_rad:.2f} rad rms, and below "
+            f"the object is weak: its structure within the beam is {found.structure_rad:.3f} rad rms, and below "
             f"{WEAK_RAD:g} no model can tell the probe; scan a strong, sharp object such as a Siemens star"
         )
     if found.halves_difference > UNSURE:

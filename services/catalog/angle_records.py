@@ -7,33 +7,19 @@ anywhere leaves something that is simply done again. Where an angle was measured
 wins, whatever the order of processing.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Literal
 
 from tiled.queries import Eq
 
 from models.run_schema import ProjectionStart
-from services.catalog.client import catalog_errors, create_container, merge_metadata
+from services.catalog.claims import Claims, Hold, Refusal, Standing
+from services.catalog.client import catalog_errors, merge_metadata
 from services.catalog.records import RawProjection
 from services.catalog.series_layout import SeriesNode
 
-RecordState = Literal["writing", "complete", "failed", "redo"]
-
-_CLAIM_LASTS_S = 120.0
-
-
-class Claim(Enum):
-    """What came of asking for an angle."""
-
-    MINE = "mine"
-    """Process it."""
-    SETTLED = "settled"
-    """It is done, or a later run of the same angle took its place: never process it."""
-    ELSEWHERE = "elsewhere"
-    """Another worker is at it: look again later."""
+RecordState = Literal["writing", "complete", "failed", "redo", "released"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,7 @@ class AngleRecord:
     run_time: float
     state: RecordState
     worker: str
-    claimed_at: float
+    turn: int
     angle_index: int
     theta_deg: float
 
@@ -56,7 +42,7 @@ class AngleRecord:
             float(metadata["run_time"]),
             metadata["state"],
             str(metadata["worker"]),
-            float(metadata["claimed_at"]),
+            int(metadata.get("turn", 0)),
             int(metadata["angle_index"]),
             float(metadata["theta_deg"]),
         )
@@ -73,51 +59,56 @@ def record_key(angle_index: int, purpose: str) -> str:
     return f"{angle_index:04d}" if purpose == "coarse" else f"{angle_index:04d}-{purpose}"
 
 
-def claim_angle(series: SeriesNode, start: ProjectionStart, run_uid: str, run_time: float, worker: str) -> Claim:
-    """Ask for one projection; of several workers that ask at once one is told to process it."""
+def claim_angle(
+    series: SeriesNode, start: ProjectionStart, run_uid: str, run_time: float, claims: Claims
+) -> Hold | Refusal:
+    """Ask for one projection.
+
+    Raises:
+        WornOutError: it was begun too often and never ended.
+    """
     key = record_key(start.angle_index, start.purpose)
-    claim = {
+    about = {
         "run_uid": run_uid,
         "run_time": run_time,
         "angle_index": start.angle_index,
         "theta_deg": start.theta_deg,
         "purpose": start.purpose,
-        "state": "writing",
-        "worker": worker,
-        "claimed_at": time.time(),
     }
-    with catalog_errors(f"claiming angle {key} of series {series.key}"):
-        if create_container(series.projections, key, claim) is not None:
-            return Claim.MINE
-        node = series.projections[key]
-        record = AngleRecord.from_metadata(node.metadata)
+
+    def standing(metadata: Mapping[str, Any]) -> Standing:
+        record = AngleRecord.from_metadata(metadata)
         if record.settles(run_uid, run_time):
-            return Claim.SETTLED
-        busy = record.run_uid == run_uid and record.state == "writing" and record.worker != worker
-        if busy and time.time() - record.claimed_at < _CLAIM_LASTS_S:
-            return Claim.ELSEWHERE
-        merge_metadata(node, claim)
-        return Claim.MINE
+            return Standing.SETTLED
+        # An earlier run that somebody writes is overtaken at once: he finds out when he wants to complete it.
+        is_held = record.run_uid == run_uid and record.state == "writing"
+        return Standing.HELD if is_held else Standing.FREE
+
+    with catalog_errors(f"claiming angle {key} of series {series.key}"):
+        return claims.ask(series.projections, key, about, standing)
 
 
-def commit_angle(series: SeriesNode, raw: RawProjection, details: Mapping[str, Any]) -> bool:
+def commit_angle(series: SeriesNode, hold: Hold, raw: RawProjection, details: Mapping[str, Any]) -> bool:
     """Call a projection complete, once everything of it is written.
 
     Args:
         series: it belongs to.
+        hold: on its record.
         raw: the projection.
         details: lineage for whoever reads the maps: probe, enhancer, fit, times, software.
 
     Returns:
-        False where another run of the same angle came in between. Then nothing is complete: what was written may be a
-        mixture, so that the later run is marked to be done once more.
+        False where somebody came in between. Another run of the same angle: then nothing is complete, and since what
+        was written may be a mixture, the later run is marked to be done once more. Another worker, which believed us
+        dead: it writes the same and completes it.
     """
-    key = record_key(raw.start.angle_index, raw.start.purpose)
-    with catalog_errors(f"completing angle {key} of series {series.key}"):
-        node = series.projections[key]
+    with catalog_errors(f"completing angle {hold.key} of series {series.key}"):
+        node = series.projections[hold.key]
         record = AngleRecord.from_metadata(node.metadata)
         if record.run_uid != raw.run_uid:
             merge_metadata(node, {"state": "redo"})
+            return False
+        if record.turn != hold.turn:
             return False
         merge_metadata(node, {**details, "error": None, "state": "complete"})
         return True

@@ -1,20 +1,18 @@
-"""What waits to be processed, from the catalogue alone: finished runs that no record settles and nobody rejected.
+"""What waits to be processed, from the catalogue alone: finished runs that no record settles and that are not parked.
 
 A projection is settled by its angle's record, a ptychography run by the probe that was found from it.
 """
 
-import time
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 from services.catalog.angle_records import AngleRecord, read_records, record_key
-from services.catalog.client import Catalog, catalog_errors, ensure_container, merge_metadata
+from services.catalog.client import Catalog, catalog_errors
+from services.catalog.parking import ParkedRun, parked_runs
 from services.catalog.probes import list_probes
 from services.catalog.runs import FinishedRun, finished_probe_scans, finished_projections
 from services.catalog.series_layout import find_series_container
-
-REJECTED = "rejected"
 
 
 class Backlog:
@@ -33,20 +31,21 @@ class Backlog:
         return (run for run in finished_probe_scans(self._catalog) if not self.is_settled(run))
 
     def is_settled(self, run: FinishedRun) -> bool:
-        """Whether a run is processed, was replaced by a later one, or was rejected."""
+        """Whether a run is processed, was replaced by a later one, or is parked."""
         if run.is_probe_scan:
-            return run.run_uid in self._probed or run.run_uid in self._rejected
+            return run.run_uid in self._probed or run.run_uid in self.parked
         record = self._records_of(run.series_uid).get(_record_key(run))
         done = record is not None and record.settles(run.run_uid, run.start_time)
-        return done or run.run_uid in self._rejected
+        return done or run.run_uid in self.parked
 
     @cached_property
     def _probed(self) -> set[str | None]:
         return {probe.run_uid for probe in list_probes(self._catalog)}
 
     @cached_property
-    def _rejected(self) -> dict[str, str]:
-        return rejected_runs(self._catalog)
+    def parked(self) -> dict[str, ParkedRun]:
+        """By run uid."""
+        return parked_runs(self._catalog)
 
     def _records_of(self, series_uid: str) -> dict[str, AngleRecord]:
         if series_uid not in self._records:
@@ -56,30 +55,8 @@ class Backlog:
         return self._records[series_uid]
 
 
-def reject_run(catalog: Catalog, run_uid: str, reason: str) -> None:
-    """Remember at ``/processed/rejected/<run uid>`` that a run cannot be processed.
-
-    Delete that node to have it tried again.
-    """
-    with catalog_errors(f"rejecting run {run_uid}"):
-        rejected = ensure_container(catalog.processed, REJECTED)
-        node = ensure_container(rejected, run_uid, {"run_uid": run_uid, "reason": reason, "at": time.time()})
-        if node.metadata["reason"] != reason:
-            merge_metadata(node, {"reason": reason})
-
-
-def rejected_runs(catalog: Catalog) -> dict[str, str]:
-    """Reasons by run uid of the runs that were rejected."""
-    with catalog_errors("listing rejected runs"):
-        try:
-            rejected = catalog.processed[REJECTED]
-        except KeyError:
-            return {}
-        return {run_uid: str(node.metadata.get("reason", "")) for run_uid, node in rejected.items()}
-
-
 def _record_key(run: FinishedRun) -> Any:
-    """Key of a run's record, or None where its start document does not say: reading it will reject it."""
+    """Key of a run's record, or None where its start document does not say: reading it will park it."""
     try:
         return record_key(int(run.start["angle_index"]), str(run.start["purpose"]))
     except (KeyError, TypeError, ValueError):

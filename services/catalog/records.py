@@ -29,6 +29,10 @@ class MalformedRunError(CatalogError):
     """A run in /raw is not a projection that subprobe can read; the message says what is missing."""
 
 
+class WornOutError(CatalogError):
+    """Something was begun again and again and never ended; the message says by whom."""
+
+
 @dataclass(frozen=True)
 class RawProjection:
     """Everything a worker needs of one finished projection run, as measured; the encoders stay in the catalogue."""

@@ -8,10 +8,12 @@ weakly, and swallows their errors; its messages are few and plain.
 
 import logging
 import math
+import random
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from contextlib import suppress
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -34,6 +36,10 @@ _LARGEST_MESSAGE = 64 * 2**20
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 _WHOLE_SWEEP_EVERY = 30
 _SETTLED_IN_A_ROW = 100
+_MOST_OFFERED = 1000
+"""Of live runs and of the backlog each: memory stays small; the others are found when these are done."""
+_AMONG = 8
+"""Of the oldest of a backlog one is picked by chance where other workers pick too, so that they rarely meet."""
 _SPECS = {PROJECTION_SPEC, PTYCHOGRAPHY_SPEC}
 
 
@@ -41,8 +47,8 @@ class ProjectionFeed:
     """Hands out runs that wait to be processed, live ones before the backlog; of that, those of probes first.
 
     A run handed out is not handed out again until `release` gives it back; after `settle` it comes again only where
-    the catalogue takes back that it is done. Use it as a context manager: a thread of its own listens and sweeps
-    until the block is left.
+    the catalogue takes back that it is done or parked. Use it as a context manager: a thread of its own listens and
+    sweeps until the block is left.
 
     Args:
         catalog: to watch.
@@ -86,27 +92,38 @@ class ProjectionFeed:
         with self._changed:
             return len(self._live) + len(self._backlog)
 
-    def next(self, timeout_s: float) -> FinishedRun | None:
-        """The next projection, or None where none came in time or the feed was closed."""
+    def next(self, timeout_s: float, among_others: bool = False) -> FinishedRun | None:
+        """The next run, or None where none came in time or the feed was closed.
+
+        Args:
+            timeout_s: to wait at most.
+            among_others: whether other workers take from the same backlog.
+        """
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while not (self._live or self._backlog) and not self._closing.is_set():
                 if not self._changed.wait(deadline - time.monotonic()):
                     return None
-            if self._closing.is_set():
-                return None
-            run_uid, run = (self._live or self._backlog).popitem(last=False)
-            self._taken.add(run_uid)
-            return run
+            return self._taken_from(self._live) or self._taken_from(self._backlog, among_others)
+
+    def next_live(self) -> FinishedRun | None:
+        """The next run that has just finished, if there is one now."""
+        with self._changed:
+            return self._taken_from(self._live)
+
+    def next_of_backlog(self, among_others: bool = False) -> FinishedRun | None:
+        """The next run of the backlog, if there is one now and nothing live."""
+        with self._changed:
+            return None if self._live else self._taken_from(self._backlog, among_others)
 
     def settle(self, run_uid: str) -> None:
-        """This projection is dealt with, and the catalogue says so."""
+        """This run is dealt with, and the catalogue says so."""
         with self._changed:
             self._taken.discard(run_uid)
             self._settled.add(run_uid)
 
     def park(self, run_uid: str) -> None:
-        """This projection fails again and again: this feed offers it no more, whatever the catalogue says."""
+        """This run is parked in the catalogue: it comes again as soon as somebody takes it out there."""
         self._parked.add(run_uid)
         self.settle(run_uid)
 
@@ -114,6 +131,14 @@ class ProjectionFeed:
         """This projection could not be dealt with now: a later sweep offers it again."""
         with self._changed:
             self._taken.discard(run_uid)
+
+    def _taken_from(self, queue: OrderedDict[str, FinishedRun], among_others: bool = False) -> FinishedRun | None:
+        if self._closing.is_set() or not queue:
+            return None
+        first = list(islice(queue, _AMONG if among_others else 1))
+        run_uid = random.choice(first)
+        self._taken.add(run_uid)
+        return queue.pop(run_uid)
 
     def _is_offered(self, run_uid: str) -> bool:
         with self._changed:
@@ -124,7 +149,10 @@ class ProjectionFeed:
             if run.run_uid in self._taken or run.run_uid in self._live or (run.run_uid in self._backlog and not live):
                 return
             self._backlog.pop(run.run_uid, None)
-            (self._live if live else self._backlog)[run.run_uid] = run
+            queue = self._live if live else self._backlog
+            if len(queue) >= _MOST_OFFERED:
+                return
+            queue[run.run_uid] = run
             self._changed.notify()
 
     def _watch(self) -> None:
@@ -187,12 +215,16 @@ class ProjectionFeed:
         held nothing new.
         """
         backlog = Backlog(self._catalog)
-        waiting: list[FinishedRun] = []
+        retried = self._parked - backlog.parked.keys()
+        self._settled -= retried
+        self._parked = (self._parked - retried) | backlog.parked.keys()
+        whole = whole or bool(retried)
+        waiting: deque[FinishedRun] = deque(maxlen=_MOST_OFFERED)  # the oldest
         nothing_new = 0
         for run in finished_projections(self._catalog):
             if self._is_offered(run.run_uid):
                 nothing_new += 1
-            elif run.run_uid in self._parked or (run.run_uid in self._settled and not whole) or backlog.is_settled(run):
+            elif (run.run_uid in self._settled and not whole) or backlog.is_settled(run):
                 self._settled.add(run.run_uid)
                 nothing_new += 1
             else:
@@ -201,8 +233,7 @@ class ProjectionFeed:
             if nothing_new >= _SETTLED_IN_A_ROW and not whole:
                 break
         for run in [*backlog.waiting_probe_scans(), *reversed(waiting)]:
-            if run.run_uid not in self._parked:
-                self._offer(run, live=False)
+            self._offer(run, live=False)
         self._n_sweeps += 1
         self._swept_at = time.monotonic()
 

@@ -7,21 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import Any
 
-from models.physics.probe import Probe
 from models.run_schema import ProjectionStart
 from models.superres.enhancer import Enhancer
-from services.catalog.angle_records import Claim, claim_angle, commit_angle, fail_angle
-from services.catalog.backlog import rejected_runs
+from services.catalog.angle_records import claim_angle, commit_angle, fail_angle
+from services.catalog.claims import Claims, Hold, Refusal
 from services.catalog.client import Catalog
-from services.catalog.probes import ProbeRecord, choose_probe, list_probes, read_probe
+from services.catalog.probes import ProbeRecord
 from services.catalog.provenance import software_versions
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
-from services.catalog.runs import FinishedRun, probe_scan_for, projection_start, read_measured
+from services.catalog.runs import FinishedRun, projection_start, read_measured
 from services.catalog.series_layout import SeriesNode, ensure_fine_stacks, ensure_series
 from services.catalog.stacks import Stacks
-from services.catalog.writing import note_waiting, summarise_series, write_coarse, write_fine, write_trust
+from services.catalog.writing import summarise_series, write_coarse, write_fine, write_trust
+from services.inference.probe_choice import ProbeChoice, WaitingError
+from services.inference.recent import Recent
 from services.inference.recipe import (
     check_can_be_fitted,
     enhance_projection,
@@ -32,9 +33,9 @@ from services.inference.recipe import (
 
 log = logging.getLogger(__name__)
 
-
-class WaitingError(Exception):
-    """A projection cannot be processed yet; the message says what it waits for."""
+_SERIES_KEPT = 16
+_OTHERS_S = 60.0
+"""Where another worker was met so lately, a projection is read only once it is ours."""
 
 
 class Outcome(Enum):
@@ -62,32 +63,55 @@ class Stopwatch:
         self.seconds[step] = round(now - self._since, 4)
         self._since = now
 
+    def resume(self) -> None:
+        """What passed since the last step belongs to none."""
+        self._since = time.perf_counter()
+
     def __str__(self) -> str:
         return ", ".join(f"{step} {seconds:.2f} s" for step, seconds in self.seconds.items())
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A projection that is ours and read, and not yet processed."""
+
+    run: FinishedRun
+    series: SeriesNode
+    hold: Hold
+    raw: RawProjection
+    probe: ProbeRecord | None
+    """Of a coarse scan."""
+    watch: Stopwatch
+
+
 class Processor:
-    """Processes projections one at a time, keeping open what several of them share: series, stacks, probes.
+    """Processes projections, keeping open what several of them share: series, stacks, probes.
+
+    One may be prepared in a thread while another is finished: with a backlog, reading never waits for computing.
 
     Args:
         catalog: to read from and write to.
         enhancer: that turns coarse maps into fine ones.
         scale: fine pixels per coarse pixel of series that it begins; a series once begun keeps its own.
-        owner: name of the worker, unique among those that run.
+        claims: of the worker.
     """
 
-    def __init__(self, catalog: Catalog, enhancer: Enhancer, scale: int, owner: str) -> None:
+    def __init__(self, catalog: Catalog, enhancer: Enhancer, scale: int, claims: Claims) -> None:
         self._catalog = catalog
         self._enhancer = enhancer
         self._scale = scale
-        self._owner = owner
-        self._series: dict[str, SeriesNode] = {}
-        self._fine_stacks: dict[str, Stacks] = {}
-        self._named_probes: dict[tuple[str | None, float], ProbeRecord] = {}
-        self._probes: dict[tuple[str, str], Probe] = {}
-        self._waiting_noted: dict[str, str] = {}
-        self._probe_scans: dict[str, FinishedRun | None] = {}
+        self._claims = claims
+        self._owner = claims.worker
+        self._met_others_at = -_OTHERS_S
+        self._series: Recent[str, SeriesNode] = Recent(_SERIES_KEPT)
+        self._fine_stacks: Recent[str, Stacks] = Recent(_SERIES_KEPT)
+        self._probes = ProbeChoice(catalog)
         self._software = software_versions()
+
+    @property
+    def is_among_others(self) -> bool:
+        """Whether another worker was met lately."""
+        return time.monotonic() - self._met_others_at < _OTHERS_S
 
     def process(self, run: FinishedRun) -> Outcome:
         """Take one finished projection all the way; doing it again changes nothing.
@@ -95,15 +119,49 @@ class Processor:
         Raises:
             WaitingError: something it needs is not there yet.
             MalformedRunError: it never can be processed; the message says why.
+            WornOutError: it was begun too often and never ended.
             CatalogError: the catalogue failed.
+        """
+        prepared = self.prepare(run)
+        return prepared if isinstance(prepared, Outcome) else self.finish(prepared)
+
+    def prepare(self, run: FinishedRun) -> Prepared | Outcome:
+        """Make a projection ours and read it; `finish` or `give_back` it then. An outcome where it is not for us.
+
+        Raises:
+            As `process`.
         """
         start = projection_start(run.run_uid, run.start)
         check_can_be_fitted(start)
         try:
-            return self._process(run, start)
+            return self._prepare(run, start)
         except MalformedRunError as error:
             self.note_failure(run, str(error))
             raise
+
+    def finish(self, prepared: Prepared) -> Outcome:
+        """Process what was prepared.
+
+        Raises:
+            As `process`.
+        """
+        series, raw, watch = prepared.series, prepared.raw, prepared.watch
+        watch.resume()
+        try:
+            if prepared.probe is None:
+                lineage = self._process_fine(series, raw, watch)
+            else:
+                lineage = self._process_coarse(series, raw, prepared.probe, watch)
+            return self._complete(prepared, lineage)
+        except MalformedRunError as error:
+            self.note_failure(prepared.run, str(error))
+            raise
+        finally:
+            self._claims.let_go(prepared.hold)
+
+    def give_back(self, prepared: Prepared) -> None:
+        """Leave what was prepared to whoever comes next."""
+        self._claims.give_back(prepared.hold)
 
     def note_failure(self, run: FinishedRun, error: str) -> None:
         """Leave an error where a person looking for the missing angle sees it."""
@@ -114,33 +172,36 @@ class Processor:
 
     def forget(self, series_uid: str) -> None:
         """Open a series anew at its next projection: somebody may have changed it behind our back."""
-        self._series.pop(series_uid, None)
-        self._fine_stacks.pop(series_uid, None)
+        self._series.forget(series_uid)
+        self._fine_stacks.forget(series_uid)
 
-    def _process(self, run: FinishedRun, start: ProjectionStart) -> Outcome:
+    def _prepare(self, run: FinishedRun, start: ProjectionStart) -> Prepared | Outcome:
         watch = Stopwatch()
         series = self._open_series(start)
-        probe_record = self._choose_probe(series, run, start) if start.purpose == "coarse" else None
+        probe = self._probes.choose(series, run, start) if start.purpose == "coarse" else None
         watch.lap("open")
         with ThreadPoolExecutor(1) as threads:
-            reading = threads.submit(read_measured, self._catalog, run)
-            claim = claim_angle(series, start, run.run_uid, run.start_time, self._owner)
-            if claim is not Claim.MINE:
-                return Outcome.SETTLED if claim is Claim.SETTLED else Outcome.ELSEWHERE
-            raw = reading.result()
+            # While it is asked for: most of the time nobody else wants it.
+            early = None if self.is_among_others else threads.submit(read_measured, self._catalog, run)
+            hold = claim_angle(series, start, run.run_uid, run.start_time, self._claims)
+            if hold is Refusal.ELSEWHERE:
+                self._met_others_at = time.monotonic()
+            if isinstance(hold, Refusal):
+                return Outcome.SETTLED if hold is Refusal.SETTLED else Outcome.ELSEWHERE
+            try:
+                raw = read_measured(self._catalog, run) if early is None else early.result()
+            except BaseException:
+                self._claims.let_go(hold)
+                raise
         watch.lap("read")
-        if probe_record is None:
-            lineage = self._process_fine(series, raw, watch)
-        else:
-            lineage = self._process_coarse(series, raw, probe_record, watch)
-        return self._complete(series, raw, run, lineage, watch)
+        return Prepared(run, series, hold, raw, probe, watch)
 
     def _process_coarse(
         self, series: SeriesNode, raw: RawProjection, chosen: ProbeRecord, watch: Stopwatch
     ) -> dict[str, Any]:
         maps = fit_projection(raw)
         watch.lap("fit")
-        probe = self._read_probe(chosen)
+        probe = self._probes.read(chosen)
         enhanced = enhance_projection(maps, raw, probe, self._enhancer, series.scale)
         watch.lap("enhance")
         readable_at = write_coarse(series, raw.start.angle_index, maps, enhanced)
@@ -162,12 +223,12 @@ class Processor:
         }
 
     def _process_fine(self, series: SeriesNode, raw: RawProjection, watch: Stopwatch) -> dict[str, Any]:
-        uid = series.series_uid
-        if uid not in self._fine_stacks:
-            self._fine_stacks[uid] = ensure_fine_stacks(series, raw.start, self._owner)
+        stacks = self._fine_stacks.get(series.series_uid) or self._fine_stacks.put(
+            series.series_uid, ensure_fine_stacks(series, raw.start, self._owner)
+        )
         maps = fit_projection(raw)
         watch.lap("fit")
-        write_fine(series, self._fine_stacks[uid], raw.start.angle_index, maps)
+        write_fine(series, stacks, raw.start.angle_index, maps)
         watch.lap("write")
         return {
             "paired_run_uid": raw.start.paired_run_uid,
@@ -175,18 +236,17 @@ class Processor:
             "quality": asdict(projection_quality(maps)),
         }
 
-    def _complete(
-        self, series: SeriesNode, raw: RawProjection, run: FinishedRun, lineage: Mapping[str, Any], watch: Stopwatch
-    ) -> Outcome:
+    def _complete(self, prepared: Prepared, lineage: Mapping[str, Any]) -> Outcome:
+        series, raw, run, watch = prepared.series, prepared.raw, prepared.run, prepared.watch
         now = time.time()
         latency_s = lineage.get("readable_at", now) - run.stop_time
         about = {"seconds": watch.seconds, "latency_s": round(latency_s, 3), "completed_at": now}
-        if not commit_angle(series, raw, {**lineage, **about, "software": self._software}):
-            log.warning("run %s: another run of its angle came in between; that one is done once more", raw.run_uid)
+        if not commit_angle(series, prepared.hold, raw, {**lineage, **about, "software": self._software}):
+            log.warning("run %s: another run of its angle, or another worker, came in between", raw.run_uid)
             return Outcome.ELSEWHERE
         latest = {name: lineage[name] for name in ("probe", "enhancer") if name in lineage}
         n_done = summarise_series(series, {**latest, "waiting": None})
-        self._waiting_noted.pop(series.series_uid, None)
+        self._probes.no_longer_waits(series)
         watch.lap("commit")
         log.info(
             "run %s: series %s, %s angle %d (%.2f deg), %s: %s; readable %.2f s after its end; %d of %d angles done",
@@ -207,58 +267,12 @@ class Processor:
         series = self._series.get(start.series_uid)
         if series is None:
             try:
-                series = ensure_series(self._catalog, start, self._scale, self._owner)
+                opened = ensure_series(self._catalog, start, self._scale, self._owner)
             except NotFoundError as error:
                 raise WaitingError(str(error)) from error
-            self._series[start.series_uid] = series
+            series = self._series.put(start.series_uid, opened)
         series.check_fits(start)
         return series
-
-    def _choose_probe(self, series: SeriesNode, run: FinishedRun, start: ProjectionStart) -> ProbeRecord:
-        by_name = (start.probe, start.energy_kev)
-        if by_name in self._named_probes:
-            return self._named_probes[by_name]
-        own = None if start.probe is not None else self._probe_scan_of(series.series_uid)
-        try:
-            chosen = choose_probe(
-                self._catalog,
-                start.energy_kev,
-                start.probe,
-                before=run.start_time,
-                optics=start.optics,
-                run_uid=None if own is None else own.run_uid,
-            )
-        except NotFoundError as error:
-            self._wait_for_a_probe(series, str(error), error)
-        if own is not None and chosen.run_uid != own.run_uid and self._is_pending(own):
-            self._wait_for_a_probe(series, f"that of ptychography run {own.run_uid}, taken for this series")
-        if start.probe is not None:
-            self._named_probes[by_name] = chosen
-        return chosen
-
-    def _wait_for_a_probe(self, series: SeriesNode, what: str, cause: Exception | None = None) -> NoReturn:
-        reason = f"waiting for a probe: {what}"
-        if self._waiting_noted.get(series.series_uid) != reason:
-            note_waiting(series, reason)
-            self._waiting_noted[series.series_uid] = reason
-        raise WaitingError(reason) from cause
-
-    def _probe_scan_of(self, series_uid: str) -> FinishedRun | None:
-        """The ptychography run taken for a series, which precedes its projections: looked for once."""
-        if series_uid not in self._probe_scans:
-            self._probe_scans[series_uid] = probe_scan_for(self._catalog, series_uid)
-        return self._probe_scans[series_uid]
-
-    def _is_pending(self, scan: FinishedRun) -> bool:
-        """Whether its probe may still come: neither is it there, to be relied on or not, nor was the run rejected."""
-        found = any(probe.run_uid == scan.run_uid for probe in list_probes(self._catalog))
-        return not found and scan.run_uid not in rejected_runs(self._catalog)
-
-    def _read_probe(self, chosen: ProbeRecord) -> Probe:
-        place = (chosen.key, chosen.digest)
-        if place not in self._probes:
-            self._probes[place] = read_probe(self._catalog, chosen.key)
-        return self._probes[place]
 
 
 def _identity(*inputs: str) -> str:

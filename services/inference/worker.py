@@ -10,19 +10,25 @@ import logging
 import signal
 import threading
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import FrameType
 
 import torch
 
 from models.superres.enhancer import Enhancer
 from models.superres.enhancers import make_enhancer
-from services.catalog.backlog import reject_run
+from services.catalog.backlog import Backlog
+from services.catalog.claims import Claims, Refusal
 from services.catalog.client import Catalog, connect, is_answering
-from services.catalog.records import CatalogError, CatalogUnreachableError, MalformedRunError
+from services.catalog.parking import park_run
+from services.catalog.records import CatalogError, CatalogUnreachableError, MalformedRunError, WornOutError
+from services.catalog.recoveries import claim_recovery, complete_recovery, fail_recovery
 from services.catalog.runs import FinishedRun
 from services.catalog.subscription import ProjectionFeed
+from services.inference.probe_choice import WaitingError
 from services.inference.probe_recovery import recover_probe_of
-from services.inference.processing import Outcome, Processor, WaitingError
+from services.inference.processing import Outcome, Prepared, Processor
 from services.inference.status import StatusFile
 from services.settings import Settings, WorkerSettings
 
@@ -53,6 +59,14 @@ def main(settings: Settings) -> None:
         status.update(state="stopped")
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """A projection that is made ready while another is computed."""
+
+    run: FinishedRun
+    prepared: "Future[Prepared | Outcome]"
+
+
 class Worker:
     """Takes projections from the feed and decides what becomes of each.
 
@@ -72,8 +86,11 @@ class Worker:
         self._settings = settings
         self._status = status
         self._stop = stop
-        self._processor = Processor(catalog, enhancer, settings.scale, settings.name)
+        self._claims = Claims(settings.name, settings.lease_s)
+        self._processor = Processor(catalog, enhancer, settings.scale, self._claims)
         self._tries: Counter[str] = Counter()
+        self._reader = ThreadPoolExecutor(1, "reading-ahead")
+        self._ahead: _Ahead | None = None
 
     def run(self) -> None:
         """Process until told to stop."""
@@ -88,40 +105,81 @@ class Worker:
         with ProjectionFeed(self._catalog, self._settings.sweep_s) as feed:
             self._status.update(state="idle", last_error="")  # Tiled is there now, whatever was before
             while not self._stop.is_set():
-                run = feed.next(_POLL_S)
+                run, ahead = self._next(feed)
                 if run is None:
                     self._status.beat()
                     continue
                 self._status.update(state="processing", n_waiting=feed.n_waiting, last_run_uid=run.run_uid)
-                self._handle(feed, run)
+                self._read_ahead(feed)
+                self._handle(feed, run, ahead)
                 self._status.update(state="idle", n_waiting=feed.n_waiting)
+            self._give_back_what_was_read_ahead()
+        self._claims.close()
         log.info("worker %s: stopped", self._settings.name)
 
-    def _handle(self, feed: ProjectionFeed, run: FinishedRun) -> None:
+    def _next(self, feed: ProjectionFeed) -> tuple[FinishedRun | None, "Future[Prepared | Outcome] | None"]:
+        """What has just finished, then what was read ahead, then the backlog."""
+        if self._ahead is None:
+            return feed.next(_POLL_S, self._processor.is_among_others), None
+        live = feed.next_live()
+        if live is not None:
+            return live, None
+        ahead, self._ahead = self._ahead, None
+        return ahead.run, ahead.prepared
+
+    def _read_ahead(self, feed: ProjectionFeed) -> None:
+        """While this one is computed the next of a backlog is claimed and read."""
+        if self._ahead is not None:
+            return
+        run = feed.next_of_backlog(self._processor.is_among_others)
+        if run is None:
+            return
+        if run.is_probe_scan:
+            feed.release(run.run_uid)
+            return
+        self._ahead = _Ahead(run, self._reader.submit(self._processor.prepare, run))
+
+    def _give_back_what_was_read_ahead(self) -> None:
+        self._reader.shutdown()
+        if self._ahead is None or self._ahead.prepared.exception() is not None:
+            return
+        prepared = self._ahead.prepared.result()
+        if isinstance(prepared, Prepared):
+            try:
+                self._processor.give_back(prepared)
+            except CatalogError as error:
+                log.warning("run %s is taken over after a lease: %s", prepared.run.run_uid, error)
+
+    def _handle(
+        self, feed: ProjectionFeed, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None" = None
+    ) -> None:
         """Process one run; whatever happens to it, the worker lives."""
         try:
-            self._process_or_reject(feed, run)
+            self._process_or_park(feed, run, ahead)
         except CatalogUnreachableError as error:
             feed.release(run.run_uid)
             log.warning("run %s: %s; it is done when Tiled is back", run.run_uid, error)
             self._status.update(state="waiting for Tiled", last_error=str(error))
             _wait_until_answering(self._catalog.uri, self._stop)
+            self._claims.forget_others()
         except Exception as error:
             log.exception("run %s of series %s: unexpected error", run.run_uid, run.series_uid)
             self._status.update(last_error=f"run {run.run_uid}: {error}")
             self._try_again_or_park(feed, run, error)
 
-    def _process_or_reject(self, feed: ProjectionFeed, run: FinishedRun) -> None:
+    def _process_or_park(
+        self, feed: ProjectionFeed, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None"
+    ) -> None:
         try:
-            outcome = self._recover(run) if run.is_probe_scan else self._processor.process(run)
+            outcome = self._recover(run) if run.is_probe_scan else self._process(run, ahead)
         except WaitingError as waiting:
             self._report_waiting(run, str(waiting))
             feed.release(run.run_uid)
-        except MalformedRunError as error:
-            reject_run(self._catalog, run.run_uid, str(error))
-            log.warning("run %s of series %s is rejected: %s", run.run_uid, run.series_uid, error)
+        except (MalformedRunError, WornOutError) as error:
+            park_run(self._catalog, run.run_uid, str(error))
+            log.warning("run %s of series %s is parked: %s", run.run_uid, run.series_uid, error)
             self._status.update(n_rejected=self._status.status.n_rejected + 1, last_error=str(error))
-            feed.settle(run.run_uid)
+            feed.park(run.run_uid)
         else:
             if outcome is Outcome.ELSEWHERE:
                 feed.release(run.run_uid)
@@ -132,6 +190,10 @@ class Worker:
             if outcome is Outcome.COMPLETED:
                 self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
 
+    def _process(self, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None") -> Outcome:
+        prepared = self._processor.prepare(run) if ahead is None else ahead.result()
+        return prepared if isinstance(prepared, Outcome) else self._processor.finish(prepared)
+
     def _recover(self, run: FinishedRun) -> Outcome:
         """The one thing that a stop breaks off: it takes many seconds, and a restart does it again."""
 
@@ -140,11 +202,23 @@ class Worker:
                 raise InterruptedError(f"stopped at {stage}, {fraction:.0%}")
             self._status.beat()
 
+        if Backlog(self._catalog).is_settled(run):
+            return Outcome.SETTLED
+        hold = claim_recovery(self._catalog, run.run_uid, self._claims)
+        if isinstance(hold, Refusal):
+            return Outcome.ELSEWHERE
         try:
-            recover_probe_of(self._catalog, run, self._settings.device, progress)
+            key = recover_probe_of(self._catalog, run, self._settings.device, progress)
+            complete_recovery(self._catalog, hold, key)
+        except MalformedRunError as error:
+            fail_recovery(self._catalog, hold, str(error))
+            raise
         except InterruptedError as stopped:
             log.info("the probe of run %s is found after a restart: %s", run.run_uid, stopped)
+            self._claims.give_back(hold)
             return Outcome.ELSEWHERE
+        finally:
+            self._claims.let_go(hold)
         return Outcome.RECOVERED
 
     def _report_waiting(self, run: FinishedRun, reason: str) -> None:
@@ -158,16 +232,19 @@ class Worker:
             self._processor.forget(run.series_uid)
             feed.release(run.run_uid)
             return
-        log.error("run %s is given up after %d tries; a restart of the worker tries it again", run.run_uid, _TRIES)
+        reason = f"given up after {_TRIES} tries: {type(error).__name__}: {error}"
+        log.error("run %s of series %s is parked, %s", run.run_uid, run.series_uid, reason)
         self._status.update(n_failed=self._status.status.n_failed + 1)
-        feed.park(run.run_uid)
-        if run.is_probe_scan:  # else its series would wait for it for ever
-            reject_run(self._catalog, run.run_uid, f"{type(error).__name__}: {error}")
-            return
         try:
-            self._processor.note_failure(run, f"{type(error).__name__}: {error}")
+            if not run.is_probe_scan:
+                self._processor.note_failure(run, f"{type(error).__name__}: {error}")
+            park_run(self._catalog, run.run_uid, reason)
         except CatalogError as unnoted:
-            log.warning("run %s: its failure could not be noted in the catalogue: %s", run.run_uid, unnoted)
+            log.warning("run %s: it could not be parked, and is tried again: %s", run.run_uid, unnoted)
+            feed.release(run.run_uid)
+            return
+        del self._tries[run.run_uid]
+        feed.park(run.run_uid)
 
 
 def _connect_patiently(settings: Settings, stop: threading.Event, status: StatusFile) -> Catalog | None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from services.catalog.backlog import Backlog, rejected_runs
+from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog, connect
+from services.catalog.parking import parked_runs
 from services.catalog.products import list_series
 from services.catalog.records import CatalogError
 from services.inference.status import read_statuses
@@ -38,7 +39,7 @@ def print_status(settings: Settings, console: Console) -> bool:
     with catalog:
         _print_waiting(waiting_projections(catalog), console)
         _print_series(catalog, console)
-        _print_rejected(catalog, console)
+        _print_parked(catalog, console)
     return processes_run
 
 
@@ -91,6 +92,6 @@ def _print_series(catalog: Catalog, console: Console) -> None:
         console.print(f"and {len(series) - _SHOWN_SERIES} older series")
 
 
-def _print_rejected(catalog: Catalog, console: Console) -> None:
-    for run_uid, reason in rejected_runs(catalog).items():
-        console.print(f"[yellow]rejected[/] run {run_uid}: {reason}", soft_wrap=True)
+def _print_parked(catalog: Catalog, console: Console) -> None:
+    for run in parked_runs(catalog).values():
+        console.print(f"[yellow]parked[/] run {run.run_uid}: {run.reason}", soft_wrap=True)

@@ -9,7 +9,8 @@ import pytest
 from models.run_schema import ProjectionStart
 from models.superres.enhancer import EnhancedMaps
 from models.xrf.maps import ElementMaps
-from services.catalog.angle_records import Claim, claim_angle, commit_angle
+from services.catalog.angle_records import claim_angle, commit_angle
+from services.catalog.claims import Claims, Hold
 from services.catalog.client import Catalog
 from services.catalog.records import RawProjection
 from services.catalog.series_layout import SeriesNode, ensure_series
@@ -46,16 +47,24 @@ class ProductWriter:
         self, series: SeriesNode, start: ProjectionStart, run_uid: str, value: float = 1.0, run_time: float = 1.0
     ) -> None:
         """Take one projection all the way."""
-        assert claim_angle(series, start, run_uid, run_time, WORKER) is Claim.MINE
+        hold = self.claim(series, start, run_uid, run_time)
         write_coarse(series, start.angle_index, *self.maps(start, value))
-        assert self.commit(series, start, run_uid, run_time)
+        assert self.commit(series, start, hold, run_uid, run_time)
         summarise_series(series)
 
-    def commit(self, series: SeriesNode, start: ProjectionStart, run_uid: str, run_time: float) -> bool:
+    def claim(self, series: SeriesNode, start: ProjectionStart, run_uid: str, run_time: float) -> Hold:
+        """Have one projection granted, to a worker whose heart does not beat."""
+        claims = Claims(WORKER)
+        hold = claim_angle(series, start, run_uid, run_time, claims)
+        assert isinstance(hold, Hold)
+        claims.close()
+        return hold
+
+    def commit(self, series: SeriesNode, start: ProjectionStart, hold: Hold, run_uid: str, run_time: float) -> bool:
         """Call one projection complete."""
         nothing: Any = np.empty(0)
         raw = RawProjection(run_uid, 1, run_time, start, nothing, nothing, nothing, nothing)
-        return commit_angle(series, raw, {})
+        return commit_angle(series, hold, raw, {})
 
 
 def _full(shape: tuple[int, ...], value: float) -> Any:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from models.physics.probe import gaussian_probe
-from services.catalog.backlog import Backlog, reject_run
+from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog
+from services.catalog.parking import park_run, retry_runs
 from services.catalog.probes import Measurement, import_probe
+from services.catalog.records import NotFoundError
 from services.catalog.subscription import ProjectionFeed
 
 _LONG_S = 20.0
@@ -46,21 +48,33 @@ def test_what_the_stream_missed_is_found_by_the_sweep(catalog, run_writer, proje
         assert feed.next(_LONG_S).run_uid == missed
 
 
-def test_a_released_projection_comes_again_and_a_settled_or_parked_one_does_not(
-    feed, run_writer, projection_start, everything
-):
+def test_a_released_projection_comes_again_and_a_settled_one_does_not(feed, run_writer, projection_start, everything):
     uid = run_writer.write(projection_start, leave_out=everything)
     assert feed.next(_LONG_S).run_uid == uid
     assert feed.next(_SHORT_S) is None
     feed.release(uid)
     assert feed.next(_LONG_S).run_uid == uid
-    feed.park(uid)
+    feed.settle(uid)
     assert feed.next(_SHORT_S) is None
 
 
-def test_only_whole_projections_that_nobody_rejected_come(catalog, feed, run_writer, projection_start, everything):
-    rejected = run_writer.write(projection_start, leave_out=everything, exit_status=None)
-    reject_run(catalog, rejected, "no good")
+def test_a_parked_run_comes_again_as_soon_as_somebody_has_it_retried(
+    catalog, feed, run_writer, projection_start, everything
+):
+    uid = run_writer.write(projection_start, leave_out=everything)
+    assert feed.next(_LONG_S).run_uid == uid
+    park_run(catalog, uid, "no good")
+    feed.park(uid)
+    assert feed.next(_SHORT_S) is None
+    assert retry_runs(catalog, [uid[:7]]) == [uid]
+    assert feed.next(_LONG_S).run_uid == uid
+    with pytest.raises(NotFoundError, match="names none"):
+        retry_runs(catalog, [uid[:7]])
+
+
+def test_only_whole_projections_that_are_not_parked_come(catalog, feed, run_writer, projection_start, everything):
+    parked = run_writer.write(projection_start, leave_out=everything, exit_status=None)
+    park_run(catalog, parked, "no good")
     run_writer.write(projection_start, leave_out=everything, exit_status="abort")
     run_writer.write(projection_start, leave_out=everything, change_start={"tiled_specs": ["Alignment"]})
     good = run_writer.write(replace(projection_start, angle_index=1), leave_out=everything)
@@ -82,7 +96,7 @@ def test_ptychography_runs_are_offered_until_their_probe_is_there_and_come_befor
         assert feed.next(_LONG_S).run_uid == live
         found = Measurement(before, 1.0, "zone plate", (), np.zeros((4, 4), np.float32))
         import_probe(catalog, gaussian_probe(fwhm_nm=60.0), "found", measurement=found)
-        reject_run(catalog, live, "no good")
+        park_run(catalog, live, "no good")
         feed.release(before)
         feed.release(live)
         assert feed.next(_SHORT_S) is None

@@ -10,7 +10,8 @@ from models.physics.photon import wavelength_nm
 from models.physics.probe import gaussian_probe
 from models.run_schema import Y_UM, PtychographyStart
 from models.scan import FlyScan
-from services.catalog.backlog import Backlog, rejected_runs
+from services.catalog.backlog import Backlog
+from services.catalog.parking import parked_runs
 from services.catalog.probes import import_probe, list_probes, read_probe
 from services.catalog.products import find_series, read_lineage
 from services.catalog.runs import FinishedRun
@@ -80,7 +81,7 @@ def test_a_run_that_gives_no_probe_is_rejected_and_its_series_goes_on_with_anoth
     run_writer.write(start)
     with start_worker() as worker:
         worker.until_done(1)
-    assert "has no y_um" in rejected_runs(catalog)[scan_uid]
+    assert "has no y_um" in parked_runs(catalog)[scan_uid].reason
     assert read_lineage(catalog, start.series_uid, 0)["probe"]["key"] == "fits-too"
 
 

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,8 @@ from models.physics.probe import gaussian_probe
 from models.run_schema import I0
 from models.superres.enhancer import NOT_CALIBRATED
 from models.superres.enhancers import make_enhancer
-from services.catalog.backlog import Backlog, rejected_runs
+from services.catalog.backlog import Backlog
+from services.catalog.parking import parked_runs, retry_runs
 from services.catalog.probes import import_probe, read_probe
 from services.catalog.products import (
     find_series,
@@ -89,9 +91,9 @@ def test_malformed_runs_are_rejected_for_people_to_see_and_the_worker_lives(
         run_writer.write(replace(start, angle_index=1))
         worker.until_done(1)
 
-    assert rejected_runs(catalog).keys() == bad.keys()
+    assert parked_runs(catalog).keys() == bad.keys()
     for uid, reason in bad.items():
-        assert reason in rejected_runs(catalog)[uid]
+        assert reason in parked_runs(catalog)[uid].reason
     (status,) = read_statuses(tmp_path)
     assert (status.n_rejected, status.n_done, status.n_failed) == (2, 1, 0)
     assert "has no i0" in read_lineage(catalog, start.series_uid, 0)["error"]
@@ -125,7 +127,12 @@ def test_a_projection_that_fails_again_and_again_is_given_up_and_others_are_not(
 
     failed = read_lineage(catalog, start.series_uid, 0)
     assert (failed["state"], failed["error"]) == ("failed", "RuntimeError: a point is masked")
+    ((uid, parked),) = parked_runs(catalog).items()
+    assert parked.reason == "given up after 3 tries: RuntimeError: a point is masked"
     with start_worker() as worker:
+        time.sleep(1)
+        assert worker.status_file.status.n_done == 0, "a restart alone does not try it again"
+        assert retry_runs(catalog) == [uid]
         worker.until_done(1)
     again = read_lineage(catalog, start.series_uid, 0)
     assert again["state"] == "complete"
