@@ -11,8 +11,8 @@ from models.ptychography.frames import Frames, Indices
 WEAK_RAD = 0.06
 """Of `structure_rad`: below, the object is too weak to tell the probe by it. Sharp leaves whose phases spread over
 0.25 rad have 0.04 and tell it to 3 % from 1e5 photons, to 40 % from 1e4. A smooth cathode has 0.03, and of ones made
-denser the kernel was 54 % wrong at 0.044 and 15 to 54 % at 0.051 to 0.057, while halves agreed to 2 %; from 0.067 on
-13 % or less."""
+denser the kernel was 54 % wrong at 0.044 and 15 to 54 % at 0.051 to 0.057, while halves agreed to 2 %; from 0.063
+on 13 % or less (`paper_experiments/recovered.py` of the benchmarks, seeds 15 to 20)."""
 
 _LEAST_EXPECTED = 1e-6
 _TABLE_TO = 30.0  # counts up to which the deviance's mean is summed, beyond 1 + 1 / (6 mu) is exact to 1e-3
