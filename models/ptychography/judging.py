@@ -8,14 +8,17 @@ from scipy.stats import poisson
 from models.ptychography.fit import Fields, expected_counts
 from models.ptychography.frames import Frames, Indices
 
-WEAK_RAD = 0.06
-"""Of `structure_rad`: below, the object is too weak to tell the probe by it. Sharp leaves whose phases spread over
-0.25 rad have 0.04 and tell it to 3 % from 1e5 photons, to 40 % from 1e4. A smooth cathode has 0.03, and of ones made
-denser the kernel was 54 % wrong at 0.044 and 15 to 54 % at 0.051 to 0.057, while halves agreed to 2 %; from 0.063
-on 13 % or less (`paper_experiments/recovered.py` of the benchmarks, seeds 15 to 20)."""
+WEAK_RAD = 0.045
+"""Of `structure_rad`: below, no object tells the probe. Sharp leaves whose phases spread over 0.25 rad have 0.04 and
+tell it to 3 % from 1e5 photons, but to 40 % from 1e4, or where the source is large."""
+SMOOTH_WEAK_RAD, SMOOTH_SHARE = 0.06, 7e-4
+"""Of `structure_rad` and `scattered_share`: below both, an object is too smooth to tell it. The kernel of cathodes made
+denser was 54 % wrong at 0.044 rad and 3e-4, 15 to 54 % at 0.051 to 0.057 rad and 4e-4, while halves agreed to 2 %; from
+0.063 rad on it was 13 % or less (`paper_experiments/recovered.py` of the benchmarks, seeds 15 to 20). Leaves: 1e-3."""
 
 _LEAST_EXPECTED = 1e-6
 _TABLE_TO = 30.0  # counts up to which the deviance's mean is summed, beyond 1 + 1 / (6 mu) is exact to 1e-3
+_BRIGHT, _BEYOND = 0.9, 1.3
 _BAND = 0.05  # of the transfer function's peak
 
 
@@ -62,6 +65,20 @@ def structure_rad(frames: Frames) -> float:
     mean = scaled.mean(0)
     variance = scaled.var(0, ddof=1) - np.maximum(mean, 0) * float((sums.mean() / sums).mean())
     return float(np.sqrt(max(variance.sum(), 0.0) / (2 * np.sum(mean**2))))
+
+
+def scattered_share(frames: Frames) -> float:
+    """Of all photons, those that sharp structure scatters far beyond the beam's own far field.
+
+    Beyond 1.3 times the radius, about the mean frame's centroid, that holds 90 % of it.
+    """
+    mean = frames.mean_frame() * frames.seen()
+    q = np.arange(len(mean)) - len(mean) // 2
+    y, x = (float((q * mean.sum(axis)).sum() / mean.sum()) for axis in (1, 0))
+    radius = np.hypot(q[:, None] - y, q - x)
+    order = np.argsort(radius, axis=None)
+    within = np.cumsum(mean.ravel()[order]) <= _BRIGHT * mean.sum()
+    return float(mean[radius > _BEYOND * radius.ravel()[order][int(within.sum())]].sum() / mean.sum())
 
 
 def transfer_difference(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:

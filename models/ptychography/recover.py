@@ -18,7 +18,15 @@ from models.physics.probe import Probe, centroid_offset_px
 from models.physics.xray import FWHM_PER_SIGMA
 from models.ptychography.fit import Fields, FitSettings, Wave, fit
 from models.ptychography.frames import Frames, Indices
-from models.ptychography.judging import WEAK_RAD, deviances, structure_rad, transfer_difference
+from models.ptychography.judging import (
+    SMOOTH_SHARE,
+    SMOOTH_WEAK_RAD,
+    WEAK_RAD,
+    deviances,
+    scattered_share,
+    structure_rad,
+    transfer_difference,
+)
 from models.ptychography.source_modes import with_source
 from models.ptychography.starts import focus_at, likely_defoci
 
@@ -85,6 +93,7 @@ class Recovery:
         starts: deviance of fitted frames by defocus in radians, after the race.
         halves_difference: of transfer functions of probes from two halves; that of the whole is about half of it.
         structure_rad: root mean square phase structure of the object, see there.
+        scattered_share: of photons, by sharp structure, see there.
         position_shift_px: root mean square by which positions were refined; zero where they were not.
         warnings: in words; none where the probe can be relied on.
     """
@@ -99,6 +108,7 @@ class Recovery:
     starts: dict[float, float]
     halves_difference: float
     structure_rad: float
+    scattered_share: float
     position_shift_px: float = 0.0
     warnings: tuple[str, ...] = field(default=())
 
@@ -141,6 +151,7 @@ def recover(
         starts=starts,
         halves_difference=transfer_difference(*kernels),
         structure_rad=structure_rad(frames),
+        scattered_share=scattered_share(frames),
         position_shift_px=0.0 if whole.moves_px is None else float(np.sqrt(np.mean(whole.moves_px**2))),
     )
     return replace(found, warnings=_warnings(found))
@@ -308,10 +319,13 @@ def _known(obj: Wave | None) -> Wave:
 
 def _warnings(found: Recovery) -> tuple[str, ...]:
     said = []
-    if found.structure_rad < WEAK_RAD:
+    is_smooth = found.scattered_share < SMOOTH_SHARE
+    needed_rad = SMOOTH_WEAK_RAD if is_smooth else WEAK_RAD
+    if found.structure_rad < needed_rad:
         said.append(
-            f"the object is weak: its structure within the beam is {found.structure_rad:.3f} rad rms, and below "
-            f"{WEAK_RAD:g} no model can tell the probe; scan a strong, sharp object such as a Siemens star"
+            f"the object is weak: its structure within the beam is {found.structure_rad:.3f} rad rms, and of one so "
+            f"{'smooth' if is_smooth else 'sharp'} {needed_rad:g} is needed to tell the probe; scan a strong, sharp "
+            "object such as a Siemens star"
         )
     if found.halves_difference > UNSURE:
         said.append(

@@ -101,14 +101,16 @@ class Claims:
         if create_container(parent, key, claim) is not None:
             return self._hold(parent, key, _FIRST_TURN)
         record = parent[key]
-        metadata = record.metadata
+        turn = max((int(taken) for taken in record if taken.isdigit()), default=_FIRST_TURN)
+        metadata = parent[key].metadata  # after the turns: who takes the next one between is noticed
         says = standing(metadata)
         if says is Standing.SETTLED:
             return Refusal.SETTLED
-        turn = max((int(taken) for taken in record if taken.isdigit()), default=_FIRST_TURN)
-        mine = metadata["worker"] == self.worker
+        # Somebody who has taken a turn and not yet said so holds it too.
+        is_held = says is Standing.HELD or metadata["turn"] != turn
+        mine = metadata["worker"] == self.worker and metadata["turn"] == turn
         place = str(record.uri)
-        if says is Standing.HELD and not mine and not self._is_dead(place, turn, metadata["turn"], metadata["beats"]):
+        if is_held and not mine and not self._is_dead(place, turn, metadata["turn"], metadata["beats"]):
             return Refusal.ELSEWHERE
         self._seen.pop(place, None)
         if turn >= MOST_TURNS and metadata["state"] == "writing":
@@ -120,7 +122,7 @@ class Claims:
         if create_container(record, str(turn + 1), before) is None:
             return Refusal.ELSEWHERE
         merge_metadata(record, claim | {"turn": turn + 1})
-        if says is Standing.HELD and not mine:
+        if is_held and not mine:
             log.warning("%s: taken over from worker %s, which gives no sign of life", key, metadata["worker"])
         return self._hold(parent, key, turn + 1)
 

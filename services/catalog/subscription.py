@@ -64,6 +64,7 @@ class ProjectionFeed:
         self._taken: set[str] = set()
         self._settled: set[str] = set()
         self._parked: set[str] = set()
+        self._released: set[str] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="projection-feed", daemon=True)
         self._n_sweeps = 0
@@ -131,6 +132,7 @@ class ProjectionFeed:
         """This projection could not be dealt with now: a later sweep offers it again."""
         with self._changed:
             self._taken.discard(run_uid)
+            self._released.add(run_uid)
 
     def _taken_from(self, queue: OrderedDict[str, FinishedRun], among_others: bool = False) -> FinishedRun | None:
         if self._closing.is_set() or not queue:
@@ -214,6 +216,7 @@ class ProjectionFeed:
         A sweep that is not whole trusts what is known to be settled, and ends where many of the newest runs in a row
         held nothing new.
         """
+        self._released.clear()
         backlog = Backlog(self._catalog)
         retried = self._parked - backlog.parked.keys()
         self._settled -= retried
@@ -233,7 +236,8 @@ class ProjectionFeed:
             if nothing_new >= _SETTLED_IN_A_ROW and not whole:
                 break
         for run in [*backlog.waiting_probe_scans(), *reversed(waiting)]:
-            self._offer(run, live=False)
+            if run.run_uid not in self._released:  # else what this sweep knows of it may be old
+                self._offer(run, live=False)
         self._n_sweeps += 1
         self._swept_at = time.monotonic()
 

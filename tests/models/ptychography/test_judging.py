@@ -8,7 +8,15 @@ from simulated_ptychography import focus, leaves, simulate
 
 from models.ptychography.fit import Fields, expected_counts
 from models.ptychography.frames import Frames
-from models.ptychography.judging import WEAK_RAD, deviances, poisson_deviance, structure_rad, transfer_difference
+from models.ptychography.judging import (
+    SMOOTH_SHARE,
+    WEAK_RAD,
+    deviances,
+    poisson_deviance,
+    scattered_share,
+    structure_rad,
+    transfer_difference,
+)
 
 
 def counted(photons: float) -> tuple[Frames, Fields]:
@@ -40,6 +48,13 @@ def test_an_object_has_the_structure_that_its_frames_show() -> None:
     assert structure_rad(strong) > 2 * WEAK_RAD
     assert structure_rad(weak) < WEAK_RAD
     assert leaves((8, 8), 0.0, np.random.default_rng(0)).std() == 0
+
+
+def test_sharp_structure_scatters_photons_beyond_the_beam_and_smooth_structure_does_not() -> None:
+    assert scattered_share(simulate(side=8, n=32, step_px=3.0, phase_rad=0.5).frames) > SMOOTH_SHARE
+    frames, _ = counted(1e5)
+    refracted = np.stack([np.roll(frames.counts[0], int(shift), 1) for shift in np.arange(20) % 2])
+    assert scattered_share(replace(frames, counts=refracted, positions_px=np.zeros((20, 2)))) < SMOOTH_SHARE
 
 
 def test_a_beam_that_comes_and_goes_is_no_structure() -> None:
