@@ -1,4 +1,4 @@
-"""The database under the job table: made by whichever replica comes first; one that does not answer is an error of its own."""
+"""The database of the job table: its tables made by the first replica; that it does not answer is one kind of error."""
 
 import threading
 from collections.abc import Iterator

@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from postgres_server import PostgresServer, running_postgres
+from postgres_server import SUPERUSER_PASSWORD, PostgresServer, running_postgres
 from process_tree import wait_until
 
 from services.reconstruction.job_database import JobTableUnreachableError
@@ -128,11 +128,9 @@ def test_a_restart_of_the_database_does_not_end_the_runner(
         runner.stop()
 
 
-def test_no_error_shows_the_password(postgres: PostgresServer, store: JobStore, tmp_path: Path) -> None:
-    import traceback
-
+def test_no_error_shows_the_password(postgres: PostgresServer, store: JobStore) -> None:
     postgres.tree.stop()
     with pytest.raises(JobTableUnreachableError) as caught:
         store.ping()
     shown = "".join(traceback.format_exception(caught.value))
-    assert "of-the-superuser" not in shown
+    assert SUPERUSER_PASSWORD not in shown
