@@ -13,21 +13,20 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
-    Engine,
     Float,
     Integer,
     MetaData,
     String,
     Table,
     Text,
-    create_engine,
-    event,
     func,
     insert,
     select,
     update,
 )
 from sqlalchemy.types import TypeDecorator
+
+from services.reconstruction.job_database import JobDatabase
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
@@ -105,23 +104,20 @@ class UnknownJobError(LookupError):
 
 
 class JobStore:
-    """The jobs of every replica of the service.
+    """The jobs of every replica of the service; every operation raises JobTableUnreachableError without its database.
 
     Args:
-        database_uri: SQLAlchemy URI; SQLite for one replica, PostgreSQL for several.
+        database_uri: SQLAlchemy URI; SQLite for one replica, PostgreSQL for several. It need not answer yet.
         lease_s: a running job that is not renewed for so long belongs to a dead process.
     """
 
     def __init__(self, database_uri: str, lease_s: float = 15.0) -> None:
         self.lease_s = lease_s
-        self._engine = create_engine(database_uri, pool_pre_ping=True)
-        if self._engine.dialect.name == "sqlite":
-            _let_threads_wait_for_each_other(self._engine)
-        _TABLE.metadata.create_all(self._engine)
+        self._database = JobDatabase(database_uri, _TABLE.metadata)
 
     def close(self) -> None:
         """Close the connections to the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def create(self, series_key: str, request: Mapping[str, Any]) -> Job:
         """Queue a job."""
@@ -143,7 +139,7 @@ class JobStore:
             cancel_requested=False,
             revision=0,
         )
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             connection.execute(insert(_TABLE).values(**vars(job)))
         return job
 
@@ -153,7 +149,7 @@ class JobStore:
         Raises:
             UnknownJobError: there is none.
         """
-        with self._engine.connect() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(select(_TABLE).where(_column.id == job_id)).one_or_none()
         if row is None:
             raise UnknownJobError(f"no reconstruction {job_id}")
@@ -167,7 +163,7 @@ class JobStore:
         if state is not None:
             wanted.append(_column.state == state)
         newest_first = select(_TABLE).where(*wanted).order_by(_column.created_at.desc(), _column.id)
-        with self._engine.connect() as connection:
+        with self._database.transaction() as connection:
             total = connection.execute(select(func.count()).select_from(_TABLE).where(*wanted)).scalar_one()
             rows = connection.execute(newest_first.limit(limit).offset(offset)).all()
         return [Job(**row._mapping) for row in rows], total
@@ -202,7 +198,7 @@ class JobStore:
         """Extend the lease of a job; False when it is no longer ours to run or its cancellation was asked for."""
         due_at = _now() + timedelta(seconds=self.lease_s)
         mine = update(_TABLE).where(_column.id == job.id, *_held_by(job)).values(due_at=due_at)
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             is_mine = connection.execute(mine).rowcount == 1
         return is_mine and not self.get(job.id).cancel_requested
 
@@ -245,18 +241,18 @@ class JobStore:
 
     def ping(self) -> None:
         """Make sure that the database answers."""
-        with self._engine.connect() as connection:
+        with self._database.transaction() as connection:
             connection.execute(select(1))
 
     def _oldest_due(self) -> Job | None:
         due = select(_TABLE).where(_column.state.in_(("queued", "running")), _column.due_at <= _now())
-        with self._engine.connect() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(due.order_by(_column.created_at, _column.id).limit(1)).one_or_none()
         return None if row is None else Job(**row._mapping)
 
     def _change(self, job_id: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
         values["revision"] = _column.revision + 1
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             changed = connection.execute(update(_TABLE).where(_column.id == job_id, *conditions).values(**values))
         return changed.rowcount == 1
 
@@ -272,10 +268,3 @@ def _ended(state: JobState, message: str) -> dict[str, Any]:
 def _held_by(job: Job) -> tuple[ColumnElement[bool], ...]:
     # The attempt too: a process that lost its lease and took the job again must not speak for its former self.
     return _column.state == "running", _column.worker == job.worker, _column.attempts == job.attempts
-
-
-def _let_threads_wait_for_each_other(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA busy_timeout=30000")

@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from services.catalog.records import CatalogError, CatalogUnreachableError, NotFoundError
+from services.reconstruction.job_database import JobTableUnreachableError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -102,7 +102,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_wrong_field)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(CatalogError, _on_catalog)
-    app.add_exception_handler(OperationalError, _on_database)
+    app.add_exception_handler(JobTableUnreachableError, _on_database)
     app.add_exception_handler(Exception, _on_defect)
 
 
@@ -150,7 +150,7 @@ def tiled_unreachable(detail: str) -> Problem:
 
 
 def _on_database(request: Request, error: Exception) -> Response:
-    _log.error("job table unreachable at %s %s: %s", request.method, request.url.path, error)
+    _log.error("%s %s: %s", request.method, request.url.path, error)
     detail = "The job table does not answer: try again"
     return answer(request, Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)}))
 

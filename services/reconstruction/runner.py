@@ -6,8 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import torch
@@ -17,6 +18,7 @@ from services.catalog.client import Catalog
 from services.catalog.records import CatalogError, CatalogUnreachableError
 from services.catalog.volume_writing import delete_unfinished_volume
 from services.errors import SubprobeError
+from services.reconstruction.job_database import JobTableUnreachableError
 from services.reconstruction.jobs import Job, JobStore
 from services.reconstruction.schemas import ReconstructionRequest
 from services.reconstruction.work import Means, reconstruct
@@ -75,6 +77,8 @@ class Runner:
                 if job is not None:
                     self._do(job)
                     continue
+            except JobTableUnreachableError as error:
+                _log.warning("no job is begun: %s", error)
             except Exception:
                 _log.exception("the job table failed; trying again")
             self._wake.wait(_IDLE_S)
@@ -88,18 +92,30 @@ class Runner:
                 request = ReconstructionRequest.model_validate(job.request)
                 report = self._reporter(job, cancelled)
                 result = reconstruct(self._catalog(), job.id, request, report, cancelled, self._means)
-            self._store.succeed(job, result.model_dump(mode="json"))
+            self._succeeded(job, result.model_dump(mode="json"))
             _log.info("reconstruction %s: done in %.1f s", job.id, time.monotonic() - started)
         except ReconstructionCancelledError:
             self._stopped(job)
         except CatalogUnreachableError as error:
             self._wait_for_tiled(job, error)
+        except JobTableUnreachableError as error:
+            _log.warning("reconstruction %s: %s; begun again when its lease has ended", job.id, error)
         except (ValueError, SubprobeError) as error:
             _log.warning("reconstruction %s failed: %s", job.id, error)
             self._failed(job, str(error))
         except Exception as error:
             _log.exception("reconstruction %s failed", job.id)
             self._failed(job, f"a defect ({type(error).__name__}): the service's log tells more of job {job.id}")
+
+    def _succeeded(self, job: Job, result: dict[str, Any]) -> None:
+        """The volume is complete: worth waiting for the job table, which an outage of its database makes us do."""
+        while True:
+            try:
+                return self._store.succeed(job, result)
+            except JobTableUnreachableError as error:
+                if self._stopping.wait(_IDLE_S):
+                    raise
+                _log.warning("reconstruction %s is done: %s", job.id, error)
 
     def _failed(self, job: Job, error: str) -> None:
         if self._store.fail(job, error):
@@ -136,7 +152,8 @@ class Runner:
                 raise ReconstructionCancelledError("stopped, as asked")
             now = time.monotonic()
             if doing != told[1] or now - told_at > _TELL_EVERY_S:
-                self._store.report(job, progress, doing)
+                with suppress(JobTableUnreachableError):  # the work goes on without an audience
+                    self._store.report(job, progress, doing)
                 told_at, told = now, (progress, doing)
 
         return report
@@ -151,6 +168,8 @@ class Runner:
                 try:
                     if not self._store.renew(job):
                         lost.set()
+                except JobTableUnreachableError as error:
+                    _log.warning("the lease of %s was not renewed: %s", job.id, error)
                 except Exception:
                     _log.exception("the lease of %s was not renewed", job.id)
 

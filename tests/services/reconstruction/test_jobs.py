@@ -4,25 +4,45 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from postgres_server import PostgresServer, running_postgres
 
 from services.reconstruction.jobs import MOST_ATTEMPTS, JobStore, UnknownJobError
 
 SHORT_LEASE_S = 0.05
 
 
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One server, and a database of its own for each test."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without any table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/jobs.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"jobs_{uuid4().hex}"
+    server.psql("-c", f"CREATE DATABASE {name}")
+    return server.uri(name)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[JobStore]:
-    opened = JobStore(f"sqlite:///{tmp_path}/jobs.db", lease_s=30)
+def store(database_uri: str) -> Iterator[JobStore]:
+    opened = JobStore(database_uri, lease_s=30)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def forgetful_store(tmp_path: Path) -> Iterator[JobStore]:
+def forgetful_store(database_uri: str) -> Iterator[JobStore]:
     """Its leases end almost at once, as if every worker died."""
-    opened = JobStore(f"sqlite:///{tmp_path}/jobs.db", lease_s=SHORT_LEASE_S)
+    opened = JobStore(database_uri, lease_s=SHORT_LEASE_S)
     yield opened
     opened.close()
 
@@ -141,12 +161,11 @@ def test_pages_hold_only_what_was_asked_for_newest_first(store: JobStore) -> Non
     assert store.page(frozenset()) == ([], 0)
 
 
-def test_jobs_outlive_the_process(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/jobs.db"
-    before = JobStore(uri)
-    job = before.create("series", {"algorithm": "fbp"})
+def test_jobs_outlive_the_process(database_uri: str) -> None:
+    before = JobStore(database_uri)
+    job = before.create("series", {"algorithm": "fbp", "centre": 12.5, "elements": ["Zn"], "angles": None})
     before.close()
-    after = JobStore(uri)
+    after = JobStore(database_uri)
     assert after.get(job.id) == job
     with pytest.raises(UnknownJobError):
         after.get("another")

@@ -5,14 +5,14 @@ import asyncio
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.exc import OperationalError
 
 from services.catalog.records import CatalogError, CatalogUnreachableError, NotFoundError
+from services.reconstruction.job_database import JobTableUnreachableError
 from services.reconstruction.problems import install
 
 ERRORS = {
     "defect": (ZeroDivisionError("secret detail"), 500),
-    "database": (OperationalError("SELECT", {}, ConnectionError("secret detail")), 503),
+    "database": (JobTableUnreachableError("secret detail"), 503),
     "unreachable": (CatalogUnreachableError("Tiled does not answer"), 503),
     "refused": (CatalogError("no right to create"), 502),
     "nowhere": (NotFoundError("no volume 7"), 404),
