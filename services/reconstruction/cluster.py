@@ -41,6 +41,10 @@ class ClusterError(SubprobeError):
     """The cluster cannot do a job; the message says why and what to do."""
 
 
+class ClusterAwayError(ClusterError):
+    """Scheduler or workers do not answer; trying again later may help."""
+
+
 @dataclass(frozen=True, eq=False)
 class DaskCluster:
     """Does tasks on the workers of a scheduler.
@@ -62,7 +66,8 @@ class DaskCluster:
 
         Raises:
             ReconstructionCancelledError: the job is to stop.
-            ClusterError: scheduler or workers are gone, or a task killed too many of them.
+            ClusterAwayError: scheduler or workers are gone.
+            ClusterError: a task killed too many of them.
         """
         pending = {self._submit(index, task): index for index, task in enumerate(tasks)}
         finished, watch = _Finished(pending), _Watch(self.client)
@@ -132,13 +137,14 @@ def open_cluster(
         cancelled: asked often; True stops.
 
     Raises:
-        ClusterError: nobody answers, there are no workers, or they have other software or too little memory.
+        ClusterAwayError: nobody answers, or there are no workers.
+        ClusterError: they have other software or too little memory.
     """
     try:
         # Not the default client: Tiled's own client would send its reading to the cluster, key and all.
         client = Client(address, timeout=_CONNECT_S, set_as_default=False, name="subprobe")
     except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(
+        raise ClusterAwayError(
             f"no Dask scheduler answers at {address} ({type(error).__name__}): start one (`dask scheduler`), or set "
             "SUBPROBE_RECONSTRUCTION__COMPUTE to its address, or to in-process"
         ) from error
@@ -159,7 +165,7 @@ class _Watch:
         """Look now and then.
 
         Raises:
-            ClusterError: they are gone.
+            ClusterAwayError: they are gone.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK_S:
@@ -172,7 +178,7 @@ class _Watch:
                     self._well = now
                 what = "worker"
         if self._client.status == "closed" or now - self._well > _LOST_S:
-            raise ClusterError(f"there is no Dask {what} any more: start it again, and ask for the volume once more")
+            raise ClusterAwayError(f"there is no Dask {what} any more: start it again")
 
 
 def _result(future: Future, doing: str) -> Any:
@@ -183,7 +189,7 @@ def _result(future: Future, doing: str) -> Any:
             f"{doing} killed one worker after another: give them more memory, or fewer threads each"
         ) from error
     except FutureCancelledError as error:
-        raise ClusterError(f"the Dask scheduler lost its tasks while {doing}: was it restarted? Ask again") from error
+        raise ClusterAwayError(f"the Dask scheduler lost its tasks while {doing}: was it restarted?") from error
 
 
 def _workers(client: Client) -> Mapping[str, Mapping[str, Any]]:
@@ -196,9 +202,11 @@ def _check_software(client: Client, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=_CONNECT_S)
     except TimeoutError:
-        raise ClusterError(f"the Dask scheduler at {address} has no workers: {start}") from None
+        raise ClusterAwayError(f"the Dask scheduler at {address} has no workers: {start}") from None
     try:
         found = {"scheduler": client.run_on_scheduler(software), **client.run(software, on_error="return")}
+    except (OSError, CommClosedError) as error:
+        raise ClusterAwayError(f"the Dask cluster at {address} went away ({type(error).__name__}): {start}") from error
     except Exception as error:  # whatever an environment of others comes up with
         raise ClusterError(
             f"the Dask cluster cannot run subprobe ({type(error).__name__}: {error}): {start}"

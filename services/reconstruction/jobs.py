@@ -30,7 +30,7 @@ from services.reconstruction.job_database import JobDatabase
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 5
 """A job whose process died that often is given up: it is probably what kills the process."""
 
 

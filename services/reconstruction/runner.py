@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from services.catalog.client import Catalog
 from services.catalog.records import CatalogError, CatalogUnreachableError
 from services.catalog.volume_writing import delete_unfinished_volume
 from services.errors import SubprobeError
+from services.reconstruction.cluster import ClusterAwayError
 from services.reconstruction.job_database import JobTableUnreachableError
 from services.reconstruction.jobs import Job, JobStore
 from services.reconstruction.schemas import ReconstructionRequest
@@ -27,6 +29,8 @@ _IDLE_S = 1.0  # jobs of other replicas that died are looked for this often; own
 _TELL_EVERY_S = 0.2
 _TILED_PAUSE_S = 10.0
 _LONGEST_WAIT = timedelta(days=1)
+_CLUSTER_PAUSE_S = 10.0
+_CLUSTER_TRIES = 30  # a few minutes: who restarts a cluster does it at once, and a wrong address should be told
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +50,7 @@ class Runner:
         self._catalog = catalog
         self._threads = threads
         self._means = means
+        self._cluster_tries: Counter[str] = Counter()
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconstruction", daemon=True)
@@ -98,6 +103,8 @@ class Runner:
             self._stopped(job)
         except CatalogUnreachableError as error:
             self._wait_for_tiled(job, error)
+        except ClusterAwayError as error:
+            self._wait_for_cluster(job, error)
         except JobTableUnreachableError as error:
             _log.warning("reconstruction %s: %s; begun again when its lease has ended", job.id, error)
         except (ValueError, SubprobeError) as error:
@@ -141,6 +148,15 @@ class Runner:
             self._store.fail(job, f"given up after {_LONGEST_WAIT.days} day: {error}")
         else:
             self._store.give_back(job, "waiting for Tiled, which does not answer", _TILED_PAUSE_S)
+
+    def _wait_for_cluster(self, job: Job, error: ClusterAwayError) -> None:
+        _log.warning("reconstruction %s: %s", job.id, error)
+        self._cluster_tries[job.id] += 1
+        if self._cluster_tries[job.id] < _CLUSTER_TRIES:
+            self._store.give_back(job, f"waiting for the Dask cluster: {error}", _CLUSTER_PAUSE_S)
+            return
+        del self._cluster_tries[job.id]
+        self._failed(job, f"given up after {_CLUSTER_TRIES} tries: {error}")
 
     def _reporter(self, job: Job, cancelled: Callable[[], bool]) -> Callable[[float, str], None]:
         told_at = 0.0

@@ -20,6 +20,7 @@ from models.physics.probe import zone_plate_probe
 from services.catalog.client import Catalog
 from services.catalog.probes import import_probe
 from services.catalog.volumes import list_volumes, read_curves, read_maximum, read_slice, read_volume
+from services.reconstruction import runner
 from services.settings import Settings
 
 API_KEY = "secret"
@@ -189,14 +190,18 @@ def test_a_task_that_fails_for_good_fails_the_job_and_tells_why_but_no_key(
     assert API_KEY not in cluster.logs
 
 
-def test_a_scheduler_that_is_not_there_fails_the_job_and_says_what_to_do(
-    settings: Settings, start_service: Serve, series_key: str, wait_for: Wait
+def test_a_scheduler_that_is_not_there_is_waited_for_a_while_and_the_job_says_what_to_do(
+    settings: Settings, start_service: Serve, series_key: str, wait_for: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runner, "_CLUSTER_TRIES", 2)
+    monkeypatch.setattr(runner, "_CLUSTER_PAUSE_S", 3.0)
     nowhere = f"tcp://127.0.0.1:{free_port()}"
     with service_on(nowhere, settings, start_service) as api:
-        done = wait_for(api, api.post("/reconstructions", json={"series": series_key}).json(), "succeeded", "failed")
+        job = api.post("/reconstructions", json={"series": series_key}).json()
+        wait_until(lambda: "waiting for the Dask" in api.get(f"/reconstructions/{job['id']}").json()["message"])
+        done = wait_for(api, job, "succeeded", "failed")
     assert done["state"] == "failed"
-    assert f"no Dask scheduler answers at {nowhere}" in done["error"]
+    assert f"given up after 2 tries: no Dask scheduler answers at {nowhere}" in done["error"]
     assert "start one (`dask scheduler`)" in done["error"]
 
 

@@ -91,7 +91,7 @@ def test_a_job_that_kills_its_worker_again_and_again_fails(forgetful_store: JobS
     assert forgetful_store.claim("w") is None
     ended = forgetful_store.get(job.id)
     assert ended.state == "failed"
-    assert "died 3 times" in str(ended.error)
+    assert f"died {MOST_ATTEMPTS} times" in str(ended.error)
 
 
 def test_a_cancelled_job_whose_worker_died_is_not_begun_again(forgetful_store: JobStore) -> None:
