@@ -129,13 +129,23 @@ def catalog_errors(doing: str) -> Iterator[None]:
         raise
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
+        if status == httpx.codes.INSUFFICIENT_STORAGE:
+            raise CatalogUnreachableError(f"{doing}: the storage of Tiled is full: make space there") from error
         if status in _UNREACHABLE_STATUS:
-            raise CatalogUnreachableError(f"{doing}: Tiled answered {status}, it is overloaded or starting") from error
+            raise CatalogUnreachableError(f"{doing}: Tiled answered {status}{_told(error.response)}") from error
         if status == httpx.codes.NOT_FOUND:
             raise NotFoundError(f"{doing}: Tiled has no such node") from error
         raise CatalogError(f"{doing}: Tiled answered {status} {error.response.reason_phrase}") from error
     except httpx.TransportError as error:
         raise CatalogUnreachableError(f"{doing}: Tiled does not answer ({type(error).__name__})") from error
+
+
+def _told(response: httpx.Response) -> str:
+    """Why it is not available, where it says so."""
+    try:
+        return f", {response.json()['detail']}"
+    except (ValueError, KeyError, TypeError, httpx.ResponseNotRead):
+        return ", it is overloaded or starting"
 
 
 def _check_access(base_uri: str, api_key: str) -> None:

@@ -261,9 +261,9 @@ def _connect_patiently(settings: Settings, stop: threading.Event, status: Status
 
 
 def _wait_until_answering(uri: str, stop: threading.Event) -> None:
+    """At least a moment: it may answer, and not do what was asked."""
     tries = 0
-    while not stop.is_set() and not is_answering(uri):
-        stop.wait(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+    while not stop.wait(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]) and not is_answering(uri):
         tries += 1
 
 

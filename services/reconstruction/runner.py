@@ -147,7 +147,7 @@ class Runner:
         if datetime.now(UTC) - job.created_at > _LONGEST_WAIT:
             self._store.fail(job, f"given up after {_LONGEST_WAIT.days} day: {error}")
         else:
-            self._store.give_back(job, "waiting for Tiled, which does not answer", _TILED_PAUSE_S)
+            self._store.give_back(job, f"waiting for Tiled: {error}", _TILED_PAUSE_S)
 
     def _wait_for_cluster(self, job: Job, error: ClusterAwayError) -> None:
         _log.warning("reconstruction %s: %s", job.id, error)
