@@ -1,0 +1,146 @@
+"""A backlog of many series: what a second worker is worth, and how soon a live projection is seen meanwhile.
+
+``SUBPROBE_LOAD_SERIES``, ``SUBPROBE_LOAD_ANGLES`` change the size of the backlog.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fixed_cost import fixed_cost_workers
+from process_tree import wait_until
+from projection_runs import RunWriter
+from topology import Size, Topology, running_topology
+
+from models.physics.probe import gaussian_probe
+from models.run_schema import ProjectionStart, XrfDetector
+from models.scan import FlyScan
+from services.catalog.backlog import Backlog
+from services.catalog.client import Catalog
+from services.catalog.probes import import_probe
+from services.catalog.products import list_series, read_lineage
+from services.catalog.records import NotFoundError
+from services.settings import Settings
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3500)]
+
+N_SERIES = int(os.environ.get("SUBPROBE_LOAD_SERIES", "3"))
+N_ANGLES = int(os.environ.get("SUBPROBE_LOAD_ANGLES", "10"))
+COST_S = 2.0
+N_LIVE = 6
+LEAST_GAIN = 1.7
+MOST_SLOWDOWN = 2.0
+
+
+@pytest.fixture(scope="module")
+def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
+    """Databases and two Tiled; workers are our own."""
+    with running_topology(tmp_path_factory.mktemp("load"), Size(2, 0, 0, 0)) as running:
+        with running.connect() as catalog:
+            import_probe(catalog, gaussian_probe(fwhm_nm=60.0, energy_kev=10.0), "round")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def catalog(topology: Topology) -> Iterator[Catalog]:
+    """A connection to Tiled 1."""
+    with topology.connect(1) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def write(topology: Topology, catalog: Catalog) -> Callable[[ProjectionStart], str]:
+    """Writes a run that is finished now."""
+    writer = RunWriter(catalog, topology.folder / "raw")
+    return lambda start: writer.write(start, time=time.time() - 1.0)
+
+
+def series_start() -> ProjectionStart:
+    """Of a new series."""
+    return ProjectionStart(
+        series_uid=str(uuid4()),
+        series_name="load",
+        sample_name="load",
+        angle_index=0,
+        n_angles=max(N_ANGLES, 2 * N_LIVE),
+        theta_deg=0.0,
+        purpose="coarse",
+        energy_kev=10.0,
+        elements=("Zn",),
+        scan=FlyScan((4, 5), step_nm=120.0, dwell_s=0.01),
+        detector=XrfDetector(n_channels=1024, energy_gain_kev=0.011),
+        i0_nominal=1.0e5,
+        probe="round",
+    )
+
+
+def settings(topology: Topology, number: int) -> Settings:
+    """Of worker ``number``, at the Tiled of that number."""
+    common = topology.settings(number)
+    mine = common.worker.model_copy(update={"name": f"worker-{number}", "sweep_s": 3.0})
+    return common.model_copy(update={"worker": mine})
+
+
+def test_two_workers_do_nearly_twice_as_much_and_live_projections_come_first(
+    topology: Topology, catalog: Catalog, write: Callable[[ProjectionStart], str]
+) -> None:
+    for _ in range(N_SERIES):
+        start = series_start()
+        for index in range(N_ANGLES):
+            write(replace(start, angle_index=index))
+    n_runs = N_SERIES * N_ANGLES
+    rates = {}
+    for n_workers in (1, 2):
+        catalog.processed.delete_contents(recursive=True, external_only=False)
+        with fixed_cost_workers([settings(topology, number + 1) for number in range(n_workers)], COST_S):
+            wait_until(lambda: not any(Backlog(catalog).waiting()), 120 + 5 * COST_S * n_runs, "the backlog is done")
+        done_at = sorted(completed(catalog))
+        assert len(done_at) == n_runs
+        rates[n_workers] = (n_runs - n_workers) / (done_at[-1] - done_at[n_workers - 1])
+    print(
+        f"\nbacklog of {N_SERIES} x {N_ANGLES}, enhancer of {COST_S:g} s: {rates[1]:.3f} projections/s with one worker, "
+        f"{rates[2]:.3f} with two, {rates[2] / rates[1]:.2f} times"
+    )
+
+    catalog.processed.delete_contents(recursive=True, external_only=False)
+    live = series_start()
+    with fixed_cost_workers([settings(topology, 1)], COST_S):
+        wait_until(lambda: any(completed(catalog)), 120, "the worker is at its backlog")
+        busy_s = [latency_s(catalog, write, replace(live, angle_index=index)) for index in range(N_LIVE)]
+        assert any(Backlog(catalog).waiting()), "the backlog was too short"
+        wait_until(lambda: not any(Backlog(catalog).waiting()), 120 + 5 * COST_S * n_runs, "the backlog is done")
+        calm_s = [latency_s(catalog, write, replace(live, angle_index=N_LIVE + index)) for index in range(N_LIVE)]
+    print(f"live projection complete after {median(calm_s):.1f} s in calm, {median(busy_s):.1f} s under a backlog")
+    assert rates[2] >= LEAST_GAIN * rates[1]
+    assert median(busy_s) <= MOST_SLOWDOWN * median(calm_s)
+
+
+def completed(catalog: Catalog) -> list[float]:
+    """When each projection was, in seconds since the epoch."""
+    records = [record for series in list_series(catalog) for record in projections(catalog, series.key)]
+    return [record["completed_at"] for record in records if record["state"] == "complete"]
+
+
+def projections(catalog: Catalog, key: str) -> list[Mapping[str, Any]]:
+    """Metadata of every record of a series."""
+    return [node.metadata for node in catalog.processed[key, "projections"].values()]
+
+
+def latency_s(catalog: Catalog, write: Callable[[ProjectionStart], str], start: ProjectionStart) -> float:
+    """From the end of writing a run to its completion."""
+    write(start)
+    written_at = time.time()
+
+    def completed_at() -> float:
+        with suppress(NotFoundError):
+            return float(read_lineage(catalog, start.series_uid, start.angle_index).get("completed_at", 0.0))
+        return 0.0
+
+    wait_until(lambda: completed_at() > 0, 120, "the live projection is complete")
+    return completed_at() - written_at
