@@ -104,8 +104,8 @@ def test_two_workers_do_nearly_twice_as_much_and_live_projections_come_first(
         assert len(done_at) == n_runs
         rates[n_workers] = (n_runs - n_workers) / (done_at[-1] - done_at[n_workers - 1])
     print(
-        f"\nbacklog of {N_SERIES} x {N_ANGLES}, enhancer of {COST_S:g} s: {rates[1]:.3f} projections/s with one worker, "
-        f"{rates[2]:.3f} with two, {rates[2] / rates[1]:.2f} times"
+        f"\nbacklog of {N_SERIES} x {N_ANGLES}, enhancer of {COST_S:g} s: {rates[1]:.3f} projections/s with one "
+        f"worker, {rates[2]:.3f} with two, {rates[2] / rates[1]:.2f} times"
     )
 
     catalog.processed.delete_contents(recursive=True, external_only=False)
