@@ -115,8 +115,9 @@ def worker(
     """Run an inference worker: each finished projection is fitted, enhanced and written back, for ever."""
     from services.inference.worker import main as run_worker
 
-    configure_logging(context.obj.log_level)
-    run_worker(context.obj.settings({"worker": {"name": name}}))
+    settings = context.obj.settings({"worker": {"name": name}})
+    configure_logging(context.obj.log_level, log_format=settings.log.format, process=settings.worker.name)
+    run_worker(settings)
 
 
 @app.command()
@@ -124,8 +125,9 @@ def serve(context: typer.Context) -> None:
     """Run the reconstruction service."""
     from services.reconstruction.app import main as run_service
 
-    configure_logging(context.obj.log_level)
-    run_service(context.obj.settings())
+    settings = context.obj.settings()
+    configure_logging(context.obj.log_level, log_format=settings.log.format, process="reconstruction")
+    run_service(settings)
 
 
 @app.command()

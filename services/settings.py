@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
@@ -22,6 +22,12 @@ class TiledSettings(_Room):
     )
 
 
+class LogSettings(_Room):
+    """How processes that run for long tell what happens; others write for people."""
+
+    format: Literal["text", "json"] = Field("text", description="text for people; json: an object a line")
+
+
 class WorkerSettings(_Room):
     """The inference worker."""
 
@@ -34,6 +40,11 @@ class WorkerSettings(_Room):
     device: str = Field("cpu", description="torch device of the enhancer: cpu, cuda, cuda:1")
     threads: PositiveInt = Field(1, description="CPU threads; the scan must never wait for the worker")
     sweep_s: PositiveFloat = Field(10.0, description="How often the catalogue is listed for what the stream missed")
+    monitor_host: str = Field("127.0.0.1", description="Address that /metrics, /healthz and /readyz listen on")
+    monitor_port: int | None = Field(None, ge=0, le=65535, description="Their port; off unless set")
+    silence_s: PositiveFloat = Field(
+        900.0, description="/healthz fails after so long without a sign of life; no projection may take longer"
+    )
 
 
 def _compute(where: str) -> str:
@@ -76,6 +87,7 @@ class Settings(BaseSettings):
     )
 
     folder: Path = Field(Path("subprobe-data"), description="Where the embedded stack keeps its data, logs and keys")
+    log: LogSettings = LogSettings()
     tiled: TiledSettings = TiledSettings()
     worker: WorkerSettings = WorkerSettings()
     reconstruction: ReconstructionSettings = ReconstructionSettings()

@@ -89,13 +89,16 @@ class EmbeddedStack:
         places = {
             "TILED_CONFIG": str(self.folder.tiled_config),
             "SUBPROBE_FOLDER": str(self.folder.root),
+            "SUBPROBE_LOG__FORMAT": self.settings.log.format,
             "SUBPROBE_TILED__URI": self.tiled_uri,
             "SUBPROBE_RECONSTRUCTION__HOST": reconstruction.host,
             "SUBPROBE_RECONSTRUCTION__PORT": str(reconstruction.port),
             "SUBPROBE_RECONSTRUCTION__DATABASE_URI": self.folder.jobs_uri,
             "SUBPROBE_RECONSTRUCTION__THREADS": str(reconstruction.threads),
         }
-        worker_values = {f"SUBPROBE_WORKER__{key.upper()}": str(value) for key, value in worker.model_dump().items()}
+        # Left out: the monitor's port, which nobody scrapes on a laptop and which another stack may have taken.
+        given = worker.model_dump(exclude_none=True)
+        worker_values = {f"SUBPROBE_WORKER__{key.upper()}": str(value) for key, value in given.items()}
         secrets = {"TILED_SINGLE_USER_API_KEY": self.api_key, "SUBPROBE_TILED__API_KEY": self.api_key}
         return places | worker_values | secrets
 
