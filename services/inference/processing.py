@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from hashlib import sha256
@@ -29,6 +28,8 @@ from services.inference.recipe import (
     judge_projection,
     projection_quality,
 )
+from services.logs import LoggedPool
+from services.monitoring.worker_metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +75,17 @@ class Processor:
         enhancer: that turns coarse maps into fine ones.
         scale: fine pixels per coarse pixel of series that it begins; a series once begun keeps its own.
         owner: name of the worker, unique among those that run.
+        metrics: told of each projection that is complete.
     """
 
-    def __init__(self, catalog: Catalog, enhancer: Enhancer, scale: int, owner: str) -> None:
+    def __init__(
+        self, catalog: Catalog, enhancer: Enhancer, scale: int, owner: str, metrics: WorkerMetrics | None = None
+    ) -> None:
         self._catalog = catalog
         self._enhancer = enhancer
         self._scale = scale
         self._owner = owner
+        self._metrics = metrics or WorkerMetrics()
         self._series: dict[str, SeriesNode] = {}
         self._fine_stacks: dict[str, Stacks] = {}
         self._named_probes: dict[tuple[str | None, float], ProbeRecord] = {}
@@ -122,7 +127,7 @@ class Processor:
         series = self._open_series(start)
         probe_record = self._choose_probe(series, run, start) if start.purpose == "coarse" else None
         watch.lap("open")
-        with ThreadPoolExecutor(1) as threads:
+        with LoggedPool(1) as threads:
             reading = threads.submit(read_measured, self._catalog, run)
             claim = claim_angle(series, start, run.run_uid, run.start_time, self._owner)
             if claim is not Claim.MINE:
@@ -188,6 +193,7 @@ class Processor:
         n_done = summarise_series(series, {**latest, "waiting": None})
         self._waiting_noted.pop(series.series_uid, None)
         watch.lap("commit")
+        self._metrics.wrote(len(series.elements), watch.seconds, latency_s)
         log.info(
             "run %s: series %s, %s angle %d (%.2f deg), %s: %s; readable %.2f s after its end; %d of %d angles done",
             raw.run_uid,
@@ -200,6 +206,12 @@ class Processor:
             latency_s,
             n_done,
             series.n_angles,
+            extra={
+                "series": series.key,
+                "angle_index": raw.start.angle_index,
+                "theta_deg": raw.start.theta_deg,
+                "seconds": watch.seconds,
+            },
         )
         return Outcome.COMPLETED
 

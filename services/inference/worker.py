@@ -21,9 +21,13 @@ from services.catalog.client import Catalog, connect, is_answering
 from services.catalog.records import CatalogError, CatalogUnreachableError, MalformedRunError
 from services.catalog.runs import FinishedRun
 from services.catalog.subscription import ProjectionFeed
+from services.inference.monitored import monitored
+from services.inference.presence import Presence
 from services.inference.probe_recovery import recover_probe_of
 from services.inference.processing import Outcome, Processor, WaitingError
 from services.inference.status import StatusFile
+from services.logs import log_context
+from services.monitoring.worker_metrics import WorkerMetrics
 from services.settings import Settings, WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -42,13 +46,15 @@ def main(settings: Settings) -> None:
     stop = threading.Event()
     _stop_on_signals(stop)
     torch.set_num_threads(settings.worker.threads)
-    enhancer = make_enhancer(settings.worker.enhancer, settings.worker.device)
-    status = StatusFile(settings.folder / "status", settings.worker.name)
+    status, metrics = StatusFile(settings.folder / "status", settings.worker.name), WorkerMetrics()
     try:
-        catalog = _connect_patiently(settings, stop, status)
-        if catalog is not None:
-            with catalog:
-                Worker(catalog, enhancer, settings.worker, status, stop).run()
+        with monitored(settings, status, metrics):
+            enhancer = make_enhancer(settings.worker.enhancer, settings.worker.device)
+            status.update(enhancer=f"{enhancer.name} {enhancer.digest}")
+            catalog = _connect_patiently(settings, stop, status)
+            if catalog is not None:
+                with catalog, Presence(catalog, status):
+                    Worker(catalog, enhancer, settings.worker, status, stop, metrics).run()
     finally:
         status.update(state="stopped")
 
@@ -62,17 +68,26 @@ class Worker:
         settings: of the worker.
         status: file kept up to date for people.
         stop: set it to end `run` after the projection at hand.
+        metrics: told what happens; of nobody's interest unless given.
     """
 
     def __init__(
-        self, catalog: Catalog, enhancer: Enhancer, settings: WorkerSettings, status: StatusFile, stop: threading.Event
+        self,
+        catalog: Catalog,
+        enhancer: Enhancer,
+        settings: WorkerSettings,
+        status: StatusFile,
+        stop: threading.Event,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._catalog = catalog
         self._enhancer = enhancer
         self._settings = settings
         self._status = status
         self._stop = stop
-        self._processor = Processor(catalog, enhancer, settings.scale, settings.name)
+        self._metrics = metrics or WorkerMetrics()
+        self._metrics.describe(settings.name, enhancer.name, enhancer.digest, settings.device)
+        self._processor = Processor(catalog, enhancer, settings.scale, settings.name, self._metrics)
         self._tries: Counter[str] = Counter()
 
     def run(self) -> None:
@@ -86,6 +101,7 @@ class Worker:
             self._settings.device,
         )
         with ProjectionFeed(self._catalog, self._settings.sweep_s) as feed:
+            self._metrics.watch(feed)
             self._status.update(state="idle", last_error="")  # Tiled is there now, whatever was before
             while not self._stop.is_set():
                 run = feed.next(_POLL_S)
@@ -93,7 +109,8 @@ class Worker:
                     self._status.beat()
                     continue
                 self._status.update(state="processing", n_waiting=feed.n_waiting, last_run_uid=run.run_uid)
-                self._handle(feed, run)
+                with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
+                    self._handle(feed, run)
                 self._status.update(state="idle", n_waiting=feed.n_waiting)
         log.info("worker %s: stopped", self._settings.name)
 
@@ -105,8 +122,9 @@ class Worker:
             feed.release(run.run_uid)
             log.warning("run %s: %s; it is done when Tiled is back", run.run_uid, error)
             self._status.update(state="waiting for Tiled", last_error=str(error))
-            _wait_until_answering(self._catalog.uri, self._stop)
+            _wait_until_answering(self._catalog.uri, self._stop, self._status)
         except Exception as error:
+            self._metrics.failed()
             log.exception("run %s of series %s: unexpected error", run.run_uid, run.series_uid)
             self._status.update(last_error=f"run {run.run_uid}: {error}")
             self._try_again_or_park(feed, run, error)
@@ -115,14 +133,17 @@ class Worker:
         try:
             outcome = self._recover(run) if run.is_probe_scan else self._processor.process(run)
         except WaitingError as waiting:
+            self._metrics.waits(run.run_uid)
             self._report_waiting(run, str(waiting))
             feed.release(run.run_uid)
         except MalformedRunError as error:
             reject_run(self._catalog, run.run_uid, str(error))
+            self._metrics.ended(run.run_uid, "rejected")
             log.warning("run %s of series %s is rejected: %s", run.run_uid, run.series_uid, error)
             self._status.update(n_rejected=self._status.status.n_rejected + 1, last_error=str(error))
             feed.settle(run.run_uid)
         else:
+            self._metrics.ended(run.run_uid, outcome.value)
             if outcome is Outcome.ELSEWHERE:
                 feed.release(run.run_uid)
                 return
@@ -160,6 +181,7 @@ class Worker:
             return
         log.error("run %s is given up after %d tries; a restart of the worker tries it again", run.run_uid, _TRIES)
         self._status.update(n_failed=self._status.status.n_failed + 1)
+        self._metrics.ended(run.run_uid, "parked")
         feed.park(run.run_uid)
         if run.is_probe_scan:  # else its series would wait for it for ever
             reject_run(self._catalog, run.run_uid, f"{type(error).__name__}: {error}")
@@ -179,13 +201,14 @@ def _connect_patiently(settings: Settings, stop: threading.Event, status: Status
         except CatalogUnreachableError as error:
             log.warning("%s; waiting for it", error)
             status.update(state="waiting for Tiled", last_error=str(error))
-            _wait_until_answering(uri, stop)
+            _wait_until_answering(uri, stop, status)
     return None
 
 
-def _wait_until_answering(uri: str, stop: threading.Event) -> None:
+def _wait_until_answering(uri: str, stop: threading.Event, status: StatusFile) -> None:
     tries = 0
     while not stop.is_set() and not is_answering(uri):
+        status.beat()
         stop.wait(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
         tries += 1
 

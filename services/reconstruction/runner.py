@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from services.catalog.client import Catalog
 from services.catalog.records import CatalogError, CatalogUnreachableError
 from services.catalog.volume_writing import delete_unfinished_volume
 from services.errors import SubprobeError
+from services.logs import log_context
+from services.monitoring.service_metrics import JobEnd, ServiceMetrics
 from services.reconstruction.jobs import Job, JobStore
 from services.reconstruction.schemas import ReconstructionRequest
 from services.reconstruction.work import Means, reconstruct
@@ -36,14 +39,23 @@ class Runner:
         catalog: gives the connection to Tiled, or raises CatalogUnreachableError.
         threads: CPU threads of the numerical work.
         means: of each job.
+        metrics: told how jobs end; of nobody's interest unless given.
     """
 
-    def __init__(self, store: JobStore, catalog: Callable[[], Catalog], threads: int, means: Means) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        catalog: Callable[[], Catalog],
+        threads: int,
+        means: Means,
+        metrics: ServiceMetrics | None = None,
+    ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._store = store
         self._catalog = catalog
         self._threads = threads
         self._means = means
+        self._metrics = metrics or ServiceMetrics()
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconstruction", daemon=True)
@@ -73,7 +85,8 @@ class Runner:
             try:
                 job = self._store.claim(self.name)
                 if job is not None:
-                    self._do(job)
+                    with log_context(job_id=job.id, series=job.series_key):
+                        self._do(job)
                     continue
             except Exception:
                 _log.exception("the job table failed; trying again")
@@ -83,35 +96,46 @@ class Runner:
     def _do(self, job: Job) -> None:
         _log.info("reconstruction %s of %s: attempt %d", job.id, job.series_key, job.attempts)
         started = time.monotonic()
+        end = self._ended(job)
+        seconds = time.monotonic() - started
+        self._metrics.job_ended(end, seconds)
+        if end == "succeeded":
+            _log.info("reconstruction %s: done in %.1f s", job.id, seconds, extra={"seconds": round(seconds, 3)})
+
+    def _ended(self, job: Job) -> JobEnd:
+        """Do a job; how it ended, or that somebody will go on with it."""
         try:
             with self._lease(job) as cancelled:
                 request = ReconstructionRequest.model_validate(job.request)
                 report = self._reporter(job, cancelled)
                 result = reconstruct(self._catalog(), job.id, request, report, cancelled, self._means)
             self._store.succeed(job, result.model_dump(mode="json"))
-            _log.info("reconstruction %s: done in %.1f s", job.id, time.monotonic() - started)
+            return "succeeded"
         except ReconstructionCancelledError:
-            self._stopped(job)
+            return self._stopped(job)
         except CatalogUnreachableError as error:
-            self._wait_for_tiled(job, error)
+            return self._wait_for_tiled(job, error)
         except (ValueError, SubprobeError) as error:
             _log.warning("reconstruction %s failed: %s", job.id, error)
-            self._failed(job, str(error))
+            return self._failed(job, str(error))
         except Exception as error:
             _log.exception("reconstruction %s failed", job.id)
-            self._failed(job, f"a defect ({type(error).__name__}): the service's log tells more of job {job.id}")
+            return self._failed(job, f"a defect ({type(error).__name__}): the service's log tells more of job {job.id}")
 
-    def _failed(self, job: Job, error: str) -> None:
+    def _failed(self, job: Job, error: str) -> JobEnd:
         if self._store.fail(job, error):
             self._remove_what_is_unfinished(job)
+        return "failed"
 
-    def _stopped(self, job: Job) -> None:
+    def _stopped(self, job: Job) -> JobEnd:
         if self._store.end_cancelled(job):
             self._remove_what_is_unfinished(job)
-        elif self._stopping.is_set():
+            return "cancelled"
+        if self._stopping.is_set():
             self._store.give_back(job, "waiting for the service to start again")
         else:
             _log.warning("reconstruction %s: the lease was lost, another process has the job now", job.id)
+        return "given back"
 
     def _remove_what_is_unfinished(self, job: Job) -> None:
         try:
@@ -119,12 +143,13 @@ class Runner:
         except CatalogError as error:
             _log.warning("the unfinished volume of %s stays: %s", job.id, error)
 
-    def _wait_for_tiled(self, job: Job, error: CatalogUnreachableError) -> None:
+    def _wait_for_tiled(self, job: Job, error: CatalogUnreachableError) -> JobEnd:
         _log.warning("reconstruction %s: %s", job.id, error)
         if datetime.now(UTC) - job.created_at > _LONGEST_WAIT:
             self._store.fail(job, f"given up after {_LONGEST_WAIT.days} day: {error}")
-        else:
-            self._store.give_back(job, "waiting for Tiled, which does not answer", _TILED_PAUSE_S)
+            return "failed"
+        self._store.give_back(job, "waiting for Tiled, which does not answer", _TILED_PAUSE_S)
+        return "given back"
 
     def _reporter(self, job: Job, cancelled: Callable[[], bool]) -> Callable[[float, str], None]:
         told_at = 0.0
@@ -154,7 +179,7 @@ class Runner:
                 except Exception:
                     _log.exception("the lease of %s was not renewed", job.id)
 
-        thread = threading.Thread(target=renew, name=f"lease-{job.id}", daemon=True)
+        thread = threading.Thread(target=copy_context().run, args=(renew,), name=f"lease-{job.id}", daemon=True)
         thread.start()
         try:
             yield lambda: lost.is_set() or self._stopping.is_set()
