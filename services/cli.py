@@ -12,6 +12,7 @@ from services.logs import configure_logging
 from services.nexus.commands import export
 from services.offline.commands import reconstruct, resolution
 from services.offline.recover_command import recover_probe
+from services.retention.commands import prune
 from services.terminal import (
     Context,
     FolderOption,
@@ -162,6 +163,7 @@ app.command()(recover_probe)
 app.command()(reconstruct)
 app.command()(resolution)
 app.command()(export)
+app.command()(prune)
 app.command()(train)
 app.command()(finetune)
 

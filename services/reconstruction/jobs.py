@@ -267,8 +267,11 @@ class JobStore:
         return [Job(**row._mapping) for row in rows]
 
     def note_pruned(self, job_id: str) -> None:
-        """Remember that the volume of a job that succeeded was removed; without effect for any other job."""
-        job = self.get(job_id)
+        """Remember that the volume of a job that succeeded was removed; any other job stays as it is."""
+        try:
+            job = self.get(job_id)
+        except UnknownJobError:
+            return
         result = {**(job.result or {}), "pruned_at": _now().isoformat()}
         message = "done; its volume was pruned since: ask for it again where it is needed"
         self._change(job_id, _column.state == "succeeded", result=result, message=message)

@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 from sqlalchemy import create_engine, text
+from typer.testing import CliRunner
 
 from services.catalog.backlog import reject_run
 from services.catalog.client import Catalog, connect, merge_metadata
 from services.catalog.products import list_series
 from services.catalog.workers import publish_worker, published_workers
+from services.cli import app
 from services.inference.presence import Presence
 from services.inference.status import StatusFile, WorkerStatus
 from services.reconstruction.jobs import JobStore
 from services.settings import Settings
-from services.stack.processes import console_script
 from services.stack.status import print_status
 
 Look = Callable[..., tuple[bool, str]]
@@ -173,19 +174,15 @@ def test_a_worker_that_ends_by_an_error_says_nothing(catalog: Catalog, tmp_path:
     assert worker.said["state"] == "idle"
 
 
-def test_the_command_says_so_by_its_exit_code(catalog: Catalog, settings: Settings, tmp_path: Path) -> None:
-    assert catalog
-    tiled = settings.tiled
-    key = tiled.api_key.get_secret_value()
-    environment = {"SUBPROBE_TILED__URI": str(tiled.uri), "SUBPROBE_TILED__API_KEY": key}
-    done = subprocess.run(
-        [console_script("subprobe"), "status"],
-        cwd=tmp_path,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert "no worker runs" in done.stdout
-    assert key not in done.stdout + done.stderr
+def test_the_command_says_so_by_its_exit_code(
+    catalog: Catalog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = settings.tiled.api_key.get_secret_value()
+    monkeypatch.setenv("SUBPROBE_TILED__URI", str(settings.tiled.uri))
+    monkeypatch.setenv("SUBPROBE_TILED__API_KEY", key)
+    done = CliRunner().invoke(app, ["status"])
+    assert done.exit_code == 1
+    assert "no worker runs" in done.output
+    assert key not in done.output
+    publish_worker(catalog, "worker-1", _worker("worker-1"))
+    assert CliRunner().invoke(app, ["status"]).exit_code == 0
