@@ -34,8 +34,23 @@ def monitor_server(
     Raises:
         MonitorError: the port is taken.
     """
-    routes = {"/healthz": health, "/readyz": readiness}
+    try:
+        server = ThreadingHTTPServer((host, port), _handler(registry, {"/healthz": health, "/readyz": readiness}))
+    except OSError as error:
+        raise MonitorError(
+            f"the monitor cannot listen on port {port} of {host} ({error.strerror}): set SUBPROBE_WORKER__MONITOR_PORT"
+        ) from error
+    thread = threading.Thread(target=server.serve_forever, name="monitor", daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
+
+def _handler(registry: CollectorRegistry, routes: Mapping[str, Mapping[str, Check]]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10.0
 
@@ -58,17 +73,4 @@ def monitor_server(
         def log_message(self, *_: object) -> None:
             """Nothing: a scrape is no event."""
 
-    try:
-        server = ThreadingHTTPServer((host, port), Handler)
-    except OSError as error:
-        raise MonitorError(
-            f"the monitor cannot listen on port {port} of {host} ({error.strerror}): set SUBPROBE_WORKER__MONITOR_PORT"
-        ) from error
-    thread = threading.Thread(target=server.serve_forever, name="monitor", daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return Handler
