@@ -12,6 +12,7 @@ from services.logs import configure_logging
 from services.nexus.commands import export
 from services.offline.commands import reconstruct, resolution
 from services.offline.recover_command import recover_probe
+from services.retention.commands import prune
 from services.terminal import (
     Context,
     FolderOption,
@@ -145,8 +146,9 @@ def worker(
     """Run an inference worker: each finished projection is fitted, enhanced and written back, for ever."""
     from services.inference.worker import main as run_worker
 
-    configure_logging(context.obj.log_level)
-    run_worker(context.obj.settings({"worker": {"name": name, "device": device}}))
+    settings = context.obj.settings({"worker": {"name": name, "device": device}})
+    configure_logging(context.obj.log_level, log_format=settings.log.format, process=settings.worker.name)
+    run_worker(settings)
 
 
 @app.command()
@@ -154,8 +156,9 @@ def serve(context: typer.Context) -> None:
     """Run the reconstruction service."""
     from services.reconstruction.app import main as run_service
 
-    configure_logging(context.obj.log_level)
-    run_service(context.obj.settings())
+    settings = context.obj.settings()
+    configure_logging(context.obj.log_level, log_format=settings.log.format, process="reconstruction")
+    run_service(settings)
 
 
 @app.command()
@@ -190,6 +193,7 @@ app.command()(recover_probe)
 app.command()(reconstruct)
 app.command()(resolution)
 app.command()(export)
+app.command()(prune)
 app.command()(train)
 app.command()(finetune)
 

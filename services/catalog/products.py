@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from services.catalog.angle_records import done_angle_indices
 from services.catalog.client import Catalog, catalog_errors
 from services.catalog.records import MapSource, NotFoundError, SeriesRecord
 from services.catalog.series_layout import PROJECTIONS, SERIES_SPEC, find_series_container
+from services.logs import LoggedPool
 
 StackName = Literal[
     "fitted",
@@ -157,7 +157,7 @@ def _read(
         stack = _stack(catalog, key, source, element)
         if indices is None:
             return np.array(stack.read(), dtype=np.float32)
-        with ThreadPoolExecutor(_PARALLEL_READS) as threads:
+        with LoggedPool(_PARALLEL_READS) as threads:
             planes = list(threads.map(lambda index: stack.read((slice(index, index + 1),)), indices))
         return np.concatenate(planes) if planes else np.empty((0, *stack.shape[1:]), dtype=np.float32)
 

@@ -1,7 +1,6 @@
 """Projection runs in ``/raw`` as typed records: which are finished, and what one of them measured."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from models.run_schema import (
 )
 from services.catalog.client import Catalog, catalog_errors
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
+from services.logs import LoggedPool
 
 _DTYPES: dict[str, DTypeLike] = {
     SPECTRA: np.uint32,
@@ -153,7 +153,7 @@ def read_measured(catalog: Catalog, run: FinishedRun) -> RawProjection:
         unended = "has no stop document: it is still measured, or its writer died"
         raise MalformedRunError(f"run {run.run_uid} {ended if run.exit_status else unended}")
     start = projection_start(run.run_uid, run.start)
-    with catalog_errors(f"reading run {run.run_uid}"), ThreadPoolExecutor(len(_DTYPES)) as threads:
+    with catalog_errors(f"reading run {run.run_uid}"), LoggedPool(len(_DTYPES)) as threads:
         nodes = _stream_arrays(catalog, run.run_uid)
         missing = [name for name in _DTYPES if name not in nodes]
         if missing:

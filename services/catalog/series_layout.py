@@ -1,7 +1,6 @@
 """The preallocated arrays of a series in ``/processed``: made once, whichever worker comes first or dies half-way."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from services.catalog.provenance import software_versions
 from services.catalog.records import CatalogError, MalformedRunError, NotFoundError
 from services.catalog.runs import earliest_run
 from services.catalog.stacks import UNITS, Stacks, ensure_stacks
+from services.logs import LoggedPool
 
 SERIES_SPEC = "SubprobeSeries"
 PROJECTIONS = "projections"
@@ -149,7 +149,7 @@ def _open_series(container: Any, owner: str) -> SeriesNode:
     coarse, fine = (n_angles, rows, points), (n_angles, scale * rows, scale * points)
     shapes = dict.fromkeys(_COARSE_GRID, coarse) | dict.fromkeys(_FINE_GRID, fine)
     there = dict(container.items())
-    with ThreadPoolExecutor(len(shapes)) as threads:
+    with LoggedPool(len(shapes)) as threads:
         groups = [
             threads.submit(ensure_stacks, container, source, elements, shape, owner, there.get(source))
             for source, shape in shapes.items()

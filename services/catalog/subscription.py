@@ -27,6 +27,7 @@ from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog, is_answering
 from services.catalog.records import CatalogError
 from services.catalog.runs import FinishedRun, finished_projections
+from services.logs import log_context
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class ProjectionFeed:
         self._changed = threading.Condition()
         self._live: OrderedDict[str, FinishedRun] = OrderedDict()
         self._backlog: OrderedDict[str, FinishedRun] = OrderedDict()
+        self._undone: dict[str, FinishedRun] = {}
         self._taken: set[str] = set()
         self._settled: set[str] = set()
         self._parked: set[str] = set()
@@ -93,6 +95,18 @@ class ProjectionFeed:
         with self._changed:
             return len(self._live) + len(self._backlog)
 
+    @property
+    def queued(self) -> dict[str, int]:
+        """The same, live ones and the backlog."""
+        with self._changed:
+            return {"live": len(self._live), "backlog": len(self._backlog)}
+
+    @property
+    def oldest_stop_time(self) -> float | None:
+        """When the oldest run ended that nobody has dealt with, as far as this feed knows; those at hand count."""
+        with self._changed:
+            return min((run.stop_time for run in self._undone.values()), default=None)
+
     def next(self, timeout_s: float, among_others: bool = False) -> FinishedRun | None:
         """The next run, or None where none came in time or the feed was closed.
 
@@ -121,6 +135,7 @@ class ProjectionFeed:
         """This run is dealt with, and the catalogue says so."""
         with self._changed:
             self._taken.discard(run_uid)
+            self._undone.pop(run_uid, None)
             self._settled.add(run_uid)
 
     def park(self, run_uid: str) -> None:
@@ -154,7 +169,7 @@ class ProjectionFeed:
             queue = self._live if live else self._backlog
             if len(queue) >= _MOST_OFFERED:
                 return
-            queue[run.run_uid] = run
+            queue[run.run_uid] = self._undone[run.run_uid] = run
             self._changed.notify()
 
     def _watch(self) -> None:
@@ -208,7 +223,8 @@ class ProjectionFeed:
         if run.is_success:
             self._offer(run, live=True)
         else:
-            log.warning("run %s of series %s ended with %r: skipped", run.run_uid, run.series_uid, run.exit_status)
+            with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
+                log.warning("run %s of series %s ended with %r: skipped", run.run_uid, run.series_uid, run.exit_status)
 
     def _sweep(self, whole: bool) -> None:
         """Offer what waits, the oldest first.
@@ -228,18 +244,29 @@ class ProjectionFeed:
             if self._is_offered(run.run_uid):
                 nothing_new += 1
             elif (run.run_uid in self._settled and not whole) or backlog.is_settled(run):
-                self._settled.add(run.run_uid)
+                self.settle(run.run_uid)
                 nothing_new += 1
             else:
                 waiting.append(run)
                 nothing_new = 0
             if nothing_new >= _SETTLED_IN_A_ROW and not whole:
                 break
-        for run in [*backlog.waiting_probe_scans(), *reversed(waiting)]:
+        offered = [*backlog.waiting_probe_scans(), *reversed(waiting)]
+        for run in offered:
             if run.run_uid not in self._released:  # else what this sweep knows of it may be old
                 self._offer(run, live=False)
+        self._forget_others({run.run_uid for run in offered}, whole)
         self._n_sweeps += 1
         self._swept_at = time.monotonic()
+
+    def _forget_others(self, listed: set[str], whole: bool) -> None:
+        """What this sweep would have listed and did not is dealt with elsewhere, or deleted."""
+        with self._changed:
+            self._undone = {
+                run_uid: run
+                for run_uid, run in self._undone.items()
+                if run_uid in listed or self._is_offered(run_uid) or not (whole or run.is_probe_scan)
+            }
 
     def _sweep_without_stream(self) -> None:
         if not is_answering(self._catalog.uri):

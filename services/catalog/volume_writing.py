@@ -4,8 +4,8 @@ Whoever begins a volume makes room for all of it; others then write slabs, and w
 make nothing: where it was taken away they are told so. What was begun again has another attempt.
 """
 
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from services.catalog.volumes import (
     slice_key,
     volume_record,
 )
+from services.logs import LoggedPool
 
 VOLUME_SPEC = "SubprobeVolume"
 _PLACED = "placed"
@@ -94,6 +95,7 @@ def begin_volume(
             "dims": list(AXES),
             "state": "writing",
             "attempt": place.attempt,
+            "begun_at": time.time(),
         }
         container = _claim(parent, place.job_id, begun)
         if container.metadata["state"] == "complete":
@@ -224,7 +226,8 @@ def finish_volume(
             container[_PLACED].delete(recursive=True, external_only=False)
         if not is_wanted(catalog, place):
             raise CatalogError(f"volume {place.job_id} was stopped or begun again by another process")
-        container.update_metadata({**metadata, "state": "complete"}, drop_revision=True)
+        ended = {"state": "complete", "completed_at": time.time()}
+        container.update_metadata({**metadata, **ended}, drop_revision=True)
         return volume_record(place.series_key, _node(catalog, place))
 
 
@@ -263,7 +266,7 @@ def _node(catalog: Catalog, place: VolumePlace, *below: str) -> Any:
 
 def _write_blocks(array: Any, blocks: Mapping[tuple[int, int, int], NDArray[np.float32]]) -> None:
     """Whole chunks. Tiled's ``patch`` would do it at once, but enlarges an array whose last chunk is a smaller one."""
-    with ThreadPoolExecutor(_PARALLEL_WRITES) as threads:
+    with LoggedPool(_PARALLEL_WRITES) as threads:
         written = [
             threads.submit(array.write_block, np.ascontiguousarray(values, np.float32), block)
             for block, values in blocks.items()

@@ -139,7 +139,7 @@ def _complete(catalog: Catalog, series_key: str, job_id: str, element: str) -> A
     try:
         container = catalog.processed[series_key, "volumes", job_id]
     except KeyError:
-        raise NotFoundError(f"series {series_key} has no volume {job_id}") from None
+        raise NotFoundError(f"series {series_key} has no volume {job_id}: it was pruned, or never finished") from None
     record = volume_record(series_key, container)
     if record.metadata["state"] != "complete":
         raise NotFoundError(f"volume {job_id} of {series_key} is not complete")

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from services.catalog.angle_records import done_angle_indices, read_records
 from services.catalog.client import catalog_errors, merge_metadata
 from services.catalog.series_layout import ANGLES, SeriesNode
 from services.catalog.stacks import Stacks
+from services.logs import LoggedPool
 
 _PARALLEL_WRITES = 4
 _Plane = tuple[tuple[str, str], NDArray[np.float32]]
@@ -106,7 +106,7 @@ def _write_planes(key: str, stacks: Stacks, angle_index: int, planes: list[_Plan
             )
     with (
         catalog_errors(f"writing angle {angle_index} of series {key}"),
-        ThreadPoolExecutor(_PARALLEL_WRITES) as threads,
+        LoggedPool(_PARALLEL_WRITES) as threads,
     ):
         written = [
             threads.submit(stacks[place].write_block, plane[None], (angle_index, 0, 0)) for place, plane in planes

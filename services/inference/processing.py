@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from hashlib import sha256
@@ -30,6 +29,8 @@ from services.inference.recipe import (
     judge_projection,
     projection_quality,
 )
+from services.logs import LoggedPool
+from services.monitoring.worker_metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -94,14 +95,18 @@ class Processor:
         enhancer: that turns coarse maps into fine ones.
         scale: fine pixels per coarse pixel of series that it begins; a series once begun keeps its own.
         claims: of the worker.
+        metrics: told of each projection that is complete.
     """
 
-    def __init__(self, catalog: Catalog, enhancer: Enhancer, scale: int, claims: Claims) -> None:
+    def __init__(
+        self, catalog: Catalog, enhancer: Enhancer, scale: int, claims: Claims, metrics: WorkerMetrics | None = None
+    ) -> None:
         self._catalog = catalog
         self._enhancer = enhancer
         self._scale = scale
         self._claims = claims
         self._owner = claims.worker
+        self._metrics = metrics or WorkerMetrics()
         self._met_others_at = -_OTHERS_S
         self._series: Recent[str, SeriesNode] = Recent(_SERIES_KEPT)
         self._fine_stacks: Recent[str, Stacks] = Recent(_SERIES_KEPT)
@@ -180,7 +185,7 @@ class Processor:
         series = self._open_series(start)
         probe = self._probes.choose(series, run, start) if start.purpose == "coarse" else None
         watch.lap("open")
-        with ThreadPoolExecutor(1) as threads:
+        with LoggedPool(1) as threads:
             # While it is asked for: most of the time nobody else wants it.
             early = None if self.is_among_others else threads.submit(read_measured, self._catalog, run)
             hold = claim_angle(series, start, run.run_uid, run.start_time, self._claims)
@@ -248,6 +253,7 @@ class Processor:
         n_done = summarise_series(series, {**latest, "waiting": None})
         self._probes.no_longer_waits(series)
         watch.lap("commit")
+        self._metrics.wrote(len(series.elements), watch.seconds, latency_s)
         log.info(
             "run %s: series %s, %s angle %d (%.2f deg), %s: %s; readable %.2f s after its end; %d of %d angles done",
             raw.run_uid,
@@ -260,6 +266,12 @@ class Processor:
             latency_s,
             n_done,
             series.n_angles,
+            extra={
+                "series": series.key,
+                "angle_index": raw.start.angle_index,
+                "theta_deg": raw.start.theta_deg,
+                "seconds": watch.seconds,
+            },
         )
         return Outcome.COMPLETED
 

@@ -1,12 +1,17 @@
 """What a worker does now, as a small file in ``<folder>/status``: for `subprobe status` and for people at 3 am."""
 
 import json
+import logging
 import os
 import re
+import socket
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+log = logging.getLogger(__name__)
 
 WorkerState = Literal["starting", "idle", "processing", "waiting for Tiled", "stopped"]
 
@@ -35,6 +40,15 @@ class WorkerStatus:
     """What projections lack that cannot be processed now, for example a probe."""
     last_run_uid: str = ""
     last_error: str = ""
+    host: str = ""
+    """Where its pid means something."""
+    enhancer: str = ""
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "WorkerStatus":
+        """Of what a worker wrote, perhaps one of another version."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
 
 
 class StatusFile:
@@ -44,12 +58,20 @@ class StatusFile:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.json"
         now = time.time()
-        self.status = WorkerStatus(name, os.getpid(), started_at=now, updated_at=now)
+        self.status = WorkerStatus(name, os.getpid(), started_at=now, updated_at=now, host=socket.gethostname())
+        self._beat_at = time.monotonic()
+        self._writes = True
         self._write()
+
+    @property
+    def silent_s(self) -> float:
+        """Since the worker gave a sign of life."""
+        return time.monotonic() - self._beat_at
 
     def update(self, **changes: object) -> None:
         """Change some fields and write."""
         self.status = replace(self.status, **changes, updated_at=time.time())  # type: ignore[arg-type]
+        self._beat_at = time.monotonic()
         self._write()
 
     def beat(self, every_s: float = 2.0) -> None:
@@ -58,9 +80,19 @@ class StatusFile:
             self.update()
 
     def _write(self) -> None:
+        """A full disk must not end the work: it is told once, and once more when there is room again."""
         temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(self.status), indent=1), encoding="utf-8")
-        temporary.replace(self._path)
+        try:
+            temporary.write_text(json.dumps(asdict(self.status), indent=1), encoding="utf-8")
+            temporary.replace(self._path)
+        except OSError as error:
+            if self._writes:
+                log.warning("no status is written to %s any more: %s", self._path, error.strerror)
+            self._writes = False
+            return
+        if not self._writes:
+            log.info("status is written to %s again", self._path)
+        self._writes = True
 
 
 def read_statuses(folder: Path) -> list[WorkerStatus]:
@@ -69,9 +101,7 @@ def read_statuses(folder: Path) -> list[WorkerStatus]:
 
 
 def _read(path: Path) -> WorkerStatus | None:
-    known = {field.name for field in fields(WorkerStatus)}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return WorkerStatus(**{name: value for name, value in values.items() if name in known})
+        return WorkerStatus.from_values(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import FrameType
 
@@ -26,10 +26,14 @@ from services.catalog.records import CatalogError, CatalogUnreachableError, Malf
 from services.catalog.recoveries import claim_recovery, complete_recovery, fail_recovery
 from services.catalog.runs import FinishedRun
 from services.catalog.subscription import ProjectionFeed
+from services.inference.monitored import monitored
+from services.inference.presence import Presence
 from services.inference.probe_choice import WaitingError
 from services.inference.probe_recovery import recover_probe_of
 from services.inference.processing import Outcome, Prepared, Processor
 from services.inference.status import StatusFile
+from services.logs import LoggedPool, log_context
+from services.monitoring.worker_metrics import WorkerMetrics
 from services.settings import Settings, WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -48,13 +52,15 @@ def main(settings: Settings) -> None:
     stop = threading.Event()
     _stop_on_signals(stop)
     torch.set_num_threads(settings.worker.threads)
-    enhancer = make_enhancer(settings.worker.enhancer, settings.worker.device)
-    status = StatusFile(settings.folder / "status", settings.worker.name)
+    status, metrics = StatusFile(settings.folder / "status", settings.worker.name), WorkerMetrics()
     try:
-        catalog = _connect_patiently(settings, stop, status)
-        if catalog is not None:
-            with catalog:
-                Worker(catalog, enhancer, settings.worker, status, stop).run()
+        with monitored(settings, status, metrics):
+            enhancer = make_enhancer(settings.worker.enhancer, settings.worker.device)
+            status.update(enhancer=f"{enhancer.name} {enhancer.digest}")
+            catalog = _connect_patiently(settings, stop, status)
+            if catalog is not None:
+                with catalog, Presence(catalog, status):
+                    Worker(catalog, enhancer, settings.worker, status, stop, metrics).run()
     finally:
         status.update(state="stopped")
 
@@ -76,20 +82,29 @@ class Worker:
         settings: of the worker.
         status: file kept up to date for people.
         stop: set it to end `run` after the projection at hand.
+        metrics: told what happens; of nobody's interest unless given.
     """
 
     def __init__(
-        self, catalog: Catalog, enhancer: Enhancer, settings: WorkerSettings, status: StatusFile, stop: threading.Event
+        self,
+        catalog: Catalog,
+        enhancer: Enhancer,
+        settings: WorkerSettings,
+        status: StatusFile,
+        stop: threading.Event,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._catalog = catalog
         self._enhancer = enhancer
         self._settings = settings
         self._status = status
         self._stop = stop
+        self._metrics = metrics or WorkerMetrics()
+        self._metrics.describe(settings.name, enhancer.name, enhancer.digest, settings.device)
         self._claims = Claims(settings.name, settings.lease_s)
-        self._processor = Processor(catalog, enhancer, settings.scale, self._claims)
+        self._processor = Processor(catalog, enhancer, settings.scale, self._claims, self._metrics)
         self._tries: Counter[str] = Counter()
-        self._reader = ThreadPoolExecutor(1, "reading-ahead")
+        self._reader = LoggedPool(1, "reading-ahead")
         self._ahead: _Ahead | None = None
 
     def run(self) -> None:
@@ -103,6 +118,7 @@ class Worker:
             self._settings.device,
         )
         with ProjectionFeed(self._catalog, self._settings.sweep_s) as feed:
+            self._metrics.watch(feed)
             self._status.update(state="idle", last_error="")  # Tiled is there now, whatever was before
             while not self._stop.is_set():
                 run, ahead = self._next(feed)
@@ -111,7 +127,8 @@ class Worker:
                     continue
                 self._status.update(state="processing", n_waiting=feed.n_waiting, last_run_uid=run.run_uid)
                 self._read_ahead(feed)
-                self._handle(feed, run, ahead)
+                with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
+                    self._handle(feed, run, ahead)
                 self._status.update(state="idle", n_waiting=feed.n_waiting)
             self._give_back_what_was_read_ahead()
         self._claims.close()
@@ -137,7 +154,8 @@ class Worker:
         if run.is_probe_scan:
             feed.release(run.run_uid)
             return
-        self._ahead = _Ahead(run, self._reader.submit(self._processor.prepare, run))
+        with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
+            self._ahead = _Ahead(run, self._reader.submit(self._processor.prepare, run))
 
     def _give_back_what_was_read_ahead(self) -> None:
         self._reader.shutdown()
@@ -160,9 +178,10 @@ class Worker:
             feed.release(run.run_uid)
             log.warning("run %s: %s; it is done when Tiled is back", run.run_uid, error)
             self._status.update(state="waiting for Tiled", last_error=str(error))
-            _wait_until_answering(self._catalog.uri, self._stop)
+            _wait_until_answering(self._catalog.uri, self._stop, self._status)
             self._claims.forget_others()
         except Exception as error:
+            self._metrics.failed()
             log.exception("run %s of series %s: unexpected error", run.run_uid, run.series_uid)
             self._status.update(last_error=f"run {run.run_uid}: {error}")
             self._try_again_or_park(feed, run, error)
@@ -173,14 +192,17 @@ class Worker:
         try:
             outcome = self._recover(run) if run.is_probe_scan else self._process(run, ahead)
         except WaitingError as waiting:
+            self._metrics.waits(run.run_uid)
             self._report_waiting(run, str(waiting))
             feed.release(run.run_uid)
         except (MalformedRunError, WornOutError) as error:
             park_run(self._catalog, run.run_uid, str(error))
+            self._metrics.ended(run.run_uid, "rejected")
             log.warning("run %s of series %s is parked: %s", run.run_uid, run.series_uid, error)
             self._status.update(n_rejected=self._status.status.n_rejected + 1, last_error=str(error))
             feed.park(run.run_uid)
         else:
+            self._metrics.ended(run.run_uid, outcome.value)
             if outcome is Outcome.ELSEWHERE:
                 feed.release(run.run_uid)
                 return
@@ -243,6 +265,7 @@ class Worker:
             log.warning("run %s: it could not be parked, and is tried again: %s", run.run_uid, unnoted)
             feed.release(run.run_uid)
             return
+        self._metrics.ended(run.run_uid, "parked")
         del self._tries[run.run_uid]
         feed.park(run.run_uid)
 
@@ -256,14 +279,15 @@ def _connect_patiently(settings: Settings, stop: threading.Event, status: Status
         except CatalogUnreachableError as error:
             log.warning("%s; waiting for it", error)
             status.update(state="waiting for Tiled", last_error=str(error))
-            _wait_until_answering(uri, stop)
+            _wait_until_answering(uri, stop, status)
     return None
 
 
-def _wait_until_answering(uri: str, stop: threading.Event) -> None:
+def _wait_until_answering(uri: str, stop: threading.Event, status: StatusFile) -> None:
     """At least a moment: it may answer, and not do what was asked."""
     tries = 0
     while not stop.wait(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]) and not is_answering(uri):
+        status.beat()
         tries += 1
 
 

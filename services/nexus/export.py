@@ -111,7 +111,10 @@ def find_volume(catalog: Catalog, series_key: str, job_id: str) -> VolumeRecord:
     """
     volumes = {volume.job_id: volume for volume in list_volumes(catalog, find_series(catalog, series_key).key)}
     if job_id not in volumes:
-        raise NotFoundError(f"series {series_key} has no volume {job_id}: it has {', '.join(volumes) or 'none yet'}")
+        has = ", ".join(volumes) or "none yet"
+        raise NotFoundError(
+            f"series {series_key} has no volume {job_id}, it was pruned or never finished: it has {has}"
+        )
     return volumes[job_id]
 
 

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from services.reconstruction import info_routes, job_routes, nexus_routes, problems, series_routes
+from services.monitoring.service_metrics import RequestTimer, ServiceMetrics
+from services.reconstruction import info_routes, job_routes, monitor_routes, nexus_routes, problems, series_routes
 from services.reconstruction.auth import Doorkeeper
 from services.reconstruction.body_limit import BodyLimit
 from services.reconstruction.dependencies import CatalogConnection
@@ -68,13 +69,18 @@ def create_app(settings: Settings, lease_s: float = 15.0) -> FastAPI:
     reconstruction = settings.reconstruction
     limit_bytes = None if reconstruction.memory_gb is None else reconstruction.memory_gb * 1e9
     means = Means(reconstruction.compute, limit_bytes)
-    app.state.runner = Runner(store, catalog.get, reconstruction.threads, means)
+    app.state.metrics = metrics = ServiceMetrics()
+    metrics.watch(store.census)
+    app.state.runner = Runner(store, catalog.get, reconstruction.threads, means, metrics)
     app.state.stopping = threading.Event()
+    app.state.tiled_uri = str(settings.tiled.uri)
     app.state.tiled_for_people = str(settings.tiled.public_uri or settings.tiled.uri).rstrip("/")
     problems.install(app)
     app.add_middleware(BodyLimit, largest_bytes=_LARGEST_REQUEST_BYTES)
+    app.add_middleware(RequestTimer, metrics=metrics)
     for routes in (series_routes, job_routes, nexus_routes, info_routes):
         app.include_router(routes.router, prefix="/api/v1")
+    app.include_router(monitor_routes.router)
     _serve_pages(app)
     return app
 

@@ -148,13 +148,14 @@ def view(job: Job, tiled: str) -> Reconstruction:
         tiled: root of Tiled as people's browsers reach it.
     """
     place = f"/api/v1/reconstructions/{job.id}"
+    there = job.result if job.result and not job.result.get("pruned_at") else None
     links = JobLinks(
         job=place,
         events=f"{place}/events",
         cancel=f"{place}/cancel",
         series=f"/api/v1/series/{job.series_key}",
-        browse=f"{tiled}/ui/browse/{job.result['path']}" if job.result else None,
-        nexus=f"{place}/nexus" if job.result else None,
+        browse=f"{tiled}/ui/browse/{there['path']}" if there else None,
+        nexus=f"{place}/nexus" if there else None,
     )
     shown = {name: value for name, value in vars(job).items() if name in Reconstruction.model_fields}
     return Reconstruction(**shown, series=job.series_key, links=links)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -26,9 +26,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from services.monitoring.service_metrics import Census
 from services.reconstruction.job_database import JobDatabase
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+JOB_STATES: tuple[JobState, ...] = get_args(JobState)
 FINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 MOST_ATTEMPTS = 5
 """A job whose process died that often is given up: it is probably what kills the process."""
@@ -238,6 +240,36 @@ class JobStore:
             asked = {"cancel_requested": True, "message": "stopping"}
             self._change(job_id, _column.state == "running", _column.cancel_requested.is_(False), **asked)
         return self.get(job_id)
+
+    def census(self) -> Census:
+        """How many jobs are in each state, and how long the oldest waits."""
+        counted = select(_column.state, func.count()).group_by(_column.state)
+        oldest = select(func.min(_column.created_at)).where(_column.state == "queued")
+        with self._database.transaction() as connection:
+            states = {row[0]: row[1] for row in connection.execute(counted)}
+            created_at = connection.execute(oldest).scalar_one()
+        return Census(
+            dict.fromkeys(JOB_STATES, 0) | states, 0.0 if created_at is None else (_now() - created_at).total_seconds()
+        )
+
+    def newest(self, state: JobState, limit: int = 20, since: datetime | None = None) -> list[Job]:
+        """Jobs of all series in a state, newest first; ``since`` leaves out those that ended before."""
+        wanted = select(_TABLE).where(_column.state == state)
+        if since is not None:
+            wanted = wanted.where(_column.finished_at >= since)
+        with self._database.transaction() as connection:
+            rows = connection.execute(wanted.order_by(_column.created_at.desc(), _column.id).limit(limit)).all()
+        return [Job(**row._mapping) for row in rows]
+
+    def note_pruned(self, job_id: str) -> None:
+        """Remember that the volume of a job that succeeded was removed; any other job stays as it is."""
+        try:
+            job = self.get(job_id)
+        except UnknownJobError:
+            return
+        result = {**(job.result or {}), "pruned_at": _now().isoformat()}
+        message = "done; its volume was pruned since: ask for it again where it is needed"
+        self._change(job_id, _column.state == "succeeded", result=result, message=message)
 
     def ping(self) -> None:
         """Make sure that the database answers."""

@@ -226,6 +226,7 @@ class ReconstructionResult(_Answer):
     filled_points: int = Field(description="Unmeasured points of the used maps, filled from their neighbours")
     angular_sampling_limit_nm: float = Field(description="Detail that the angles support everywhere (Crowther)")
     quality: dict[str, dict[str, float]] = Field(description="For each element: see services/reconstruction/README.md")
+    pruned_at: datetime | None = Field(None, description="When the volume was removed to make room; null: it is there")
 
 
 class Reconstruction(_Answer):

@@ -1,19 +1,24 @@
-"""What runs, what waits, and what went wrong last."""
+"""What runs, what waits, and what went wrong last: for a person at 3 am, on a laptop's stack or a deployment."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog, connect
 from services.catalog.parking import parked_runs
 from services.catalog.products import list_series
 from services.catalog.records import CatalogError
-from services.inference.status import read_statuses
+from services.catalog.workers import PublishedWorker, published_workers
 from services.settings import Settings
 from services.stack.embedded import read_stack_file, running_processes
 from services.stack.folder import StackFolder
+from services.stack.job_table import NoJobTableError, view_jobs
+from services.stack.workers import ago, view_workers
 
 _SHOWN_SERIES = 10
 
@@ -27,20 +32,26 @@ class Waiting:
 
 
 def print_status(settings: Settings, console: Console) -> bool:
-    """Print the state of a stack for a person at 3 am; whether everything runs."""
+    """Print how everything is; whether all that should run runs."""
     folder = StackFolder(settings.folder.resolve())
-    processes_run = _print_processes(folder, console)
-    _print_workers(folder, console)
+    down = _print_processes(folder, console)
     try:
         catalog = connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value())
     except CatalogError as error:
-        console.print(f"[red]Tiled does not answer:[/] {error}", soft_wrap=True)
-        return False
-    with catalog:
-        _print_waiting(waiting_projections(catalog), console)
-        _print_series(catalog, console)
-        _print_parked(catalog, console)
-    return processes_run
+        console.print(f"[red]Tiled does not answer:[/] {escape(str(error))}", soft_wrap=True)
+        down.append("Tiled")
+        down += _print_workers(folder.status, (), settings.worker.silence_s, console)
+        down += _print_jobs(settings, folder, console)
+    else:
+        with catalog:
+            down += _print_workers(folder.status, published_workers(catalog), settings.worker.silence_s, console)
+            down += _print_jobs(settings, folder, console)
+            _print_waiting(waiting_projections(catalog), console)
+            _print_series(catalog, console)
+            _print_parked(catalog, console)
+    if down:
+        console.print(f"[bold red]not well:[/] {', '.join(dict.fromkeys(down))}", soft_wrap=True)
+    return not down
 
 
 def waiting_projections(catalog: Catalog) -> Waiting:
@@ -49,34 +60,60 @@ def waiting_projections(catalog: Catalog) -> Waiting:
     return Waiting(len(stop_times), time.time() - min(stop_times) if stop_times else 0.0)
 
 
-def _print_processes(folder: StackFolder, console: Console) -> bool:
+def _print_processes(folder: StackFolder, console: Console) -> list[str]:
     record = read_stack_file(folder)
     if record is None:
-        console.print(f"no embedded stack in {folder.root}", soft_wrap=True)
-        return True
+        return []
     processes = record["processes"]
     assert isinstance(processes, dict)
     running = running_processes(folder)
     for name, pid in processes.items():
         state = "[green]runs[/]" if name in running else "[red]is down[/]"
         console.print(f"{name:<16} {state}, pid {pid}, log {folder.logs / name}.log", soft_wrap=True)
-    return len(running) == len(processes)
+    return [name for name in processes if name not in running]
 
 
-def _print_workers(folder: StackFolder, console: Console) -> None:
-    for worker in read_statuses(folder.status):
-        age_s = time.time() - worker.updated_at
-        console.print(f"{worker.name:<16} {worker.state} {age_s:.0f} s ago, {worker.n_done} done since its start")
-        for label, text in (("waiting for", worker.waiting_for), ("last error", worker.last_error)):
+def _print_workers(folder: Path, published: Sequence[PublishedWorker], silence_s: float, console: Console) -> list[str]:
+    workers = view_workers(folder, published, silence_s)
+    for worker in workers:
+        colour = "green" if worker.is_up else "red" if worker.is_down else "yellow"
+        where = f", pid {worker.status.pid} on {worker.status.host}" if worker.status.host else ""
+        console.print(f"{escape(worker.status.name):<16} [{colour}]{escape(worker.words)}[/]{where}", soft_wrap=True)
+        if worker.status.state == "stopped":
+            continue
+        for label, text in (("waiting for", worker.status.waiting_for), ("last error", worker.status.last_error)):
             if text:
                 console.print(f"{'':<16} {label}: {text}", soft_wrap=True, markup=False)
+    if any(worker.is_up for worker in workers):
+        return [worker.status.name for worker in workers if worker.is_down]
+    console.print("[red]no worker runs[/]: start one with `subprobe worker`")
+    return ["no worker runs"]
+
+
+def _print_jobs(settings: Settings, folder: StackFolder, console: Console) -> list[str]:
+    try:
+        jobs = view_jobs(settings, folder)
+    except NoJobTableError as error:
+        console.print(f"[yellow]jobs unknown:[/] {error}", soft_wrap=True)
+        return []
+    counts = ", ".join(f"{count} {state}" for state, count in jobs.census.states.items() if count)
+    oldest = f", the oldest waits {ago(jobs.census.queue_age_s)}" if jobs.census.queue_age_s else ""
+    console.print(f"jobs: {counts or 'none yet'}{oldest}")
+    for job in jobs.running:
+        console.print(
+            f"{'':<16} {job.id} of {job.series_key}: {job.progress:.0%}, {job.message}", soft_wrap=True, markup=False
+        )
+    for job in jobs.failed:
+        console.print(f"{'':<16} failed {job.id} of {job.series_key}: {job.error}", soft_wrap=True, markup=False)
+    if not jobs.orphans:
+        return []
+    console.print(f"[red]no reconstruction service takes jobs[/]: {len(jobs.orphans)} are due and nobody does them")
+    return ["reconstruction service"]
 
 
 def _print_waiting(waiting: Waiting, console: Console) -> None:
     if waiting.count:
-        console.print(
-            f"[yellow]{waiting.count} projections wait[/], none lost, the oldest {waiting.oldest_s:.0f} s old"
-        )
+        console.print(f"[yellow]{waiting.count} projections wait[/], none lost, the oldest {ago(waiting.oldest_s)} old")
     else:
         console.print("no projection waits")
 
@@ -86,7 +123,7 @@ def _print_series(catalog: Catalog, console: Console) -> None:
     for record in series[:_SHOWN_SERIES]:
         done = f"{len(record.done_angles)} of {record.n_angles} angles of {', '.join(record.elements)}"
         waiting = record.metadata.get("waiting")
-        state = f"[yellow]{waiting}[/]" if waiting else record.state
+        state = f"[yellow]{escape(str(waiting))}[/]" if waiting else record.state
         console.print(f"series [bold]{record.key}[/]: {done}, {state}; uid {record.series_uid}", soft_wrap=True)
     if len(series) > _SHOWN_SERIES:
         console.print(f"and {len(series) - _SHOWN_SERIES} older series")
@@ -94,4 +131,4 @@ def _print_series(catalog: Catalog, console: Console) -> None:
 
 def _print_parked(catalog: Catalog, console: Console) -> None:
     for run in parked_runs(catalog).values():
-        console.print(f"[yellow]parked[/] run {run.run_uid}: {run.reason}", soft_wrap=True)
+        console.print(f"[yellow]parked[/] run {run.run_uid}: {escape(run.reason)}", soft_wrap=True)
