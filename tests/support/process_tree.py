@@ -3,15 +3,19 @@
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 STOP_TIMEOUT_S = 30.0
+_telling = threading.Lock()
 
 
 class ProcessTree:
@@ -75,6 +79,7 @@ class ProcessTree:
                 cwd=self.log_file.parent if not self._options else "/",
                 **self._options,
             )
+        _tell_guardian(f"+{self.pid}")
 
     def stop(self) -> None:
         """Ask it to end and wait; kill what has not ended after a while."""
@@ -98,6 +103,7 @@ class ProcessTree:
             os.killpg(self._process.pid, signal.SIGKILL)
         psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S)
         self._process.wait(STOP_TIMEOUT_S)
+        _tell_guardian(f"-{self.pid}")
 
     def pause(self) -> None:
         """Freeze all of it: connections stay open and nobody answers."""
@@ -127,6 +133,20 @@ class ProcessTree:
             return [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+@cache
+def _guardian() -> "subprocess.Popen[bytes]":
+    program = [sys.executable, str(Path(__file__).with_name("guardian.py"))]
+    return subprocess.Popen(program, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _tell_guardian(line: str) -> None:
+    pipe = _guardian().stdin
+    assert pipe is not None
+    with _telling:
+        pipe.write(f"{line}\n".encode())
+        pipe.flush()
 
 
 def wait_until(reached: Callable[[], bool], timeout_s: float, what: str, tree: ProcessTree | None = None) -> None:

@@ -20,7 +20,7 @@ import httpx
 import pytest
 import redis
 from compose_file import ROOT
-from postgres_server import SUPERUSER_PASSWORD, PostgresServer
+from postgres_server import PostgresServer
 from process_tree import ProcessTree, wait_until
 from pydantic import HttpUrl, SecretStr
 from topology_places import Places, Size
@@ -83,7 +83,7 @@ class Topology:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never stand in a log."""
-        return (*self._places.variables.values(), SUPERUSER_PASSWORD)
+        return tuple(value for name, value in self._places.variables.items() if name != "COMPUTE")
 
     @property
     def postgres(self) -> PostgresServer:
@@ -171,7 +171,7 @@ class Topology:
             self.start(name)
         self.wait_ready("postgres", "redis")
         self._create_databases()
-        self._prepare_catalog()
+        self.prepare_catalog()
         for kind in ("tiled", "dask-scheduler"):
             names = [name for name in self.names if _kind(name) == kind]
             for name in names:
@@ -180,6 +180,15 @@ class Topology:
         for name in self.names:
             self.start(name)
         self.wait_ready()
+
+    def prepare_catalog(self, *arguments: str) -> str:
+        """Run `tiled-init` with further arguments; what it said."""
+        command, environment = self._places.arguments("tiled-init", 1), self._places.environment("tiled-init", 1)
+        once = ProcessTree("tiled-init", [*command, *arguments], environment, self.folder / "logs/tiled-init.log")
+        once.start()
+        wait_until(lambda: once.returncode is not None, READY_WITHIN_S, "the catalogue is prepared")
+        assert once.returncode == 0, once.log()
+        return once.log()
 
     def end(self) -> None:
         """End everything, whatever its state; what PostgreSQL kept is deleted."""
@@ -202,13 +211,6 @@ class Topology:
             return
         variables = self._places.service("postgres").environment
         self._postgres.psql("-f", str(ROOT / "deploy/postgres/create-databases.sql"), environment=variables)
-
-    def _prepare_catalog(self) -> None:
-        arguments, environment = self._places.arguments("tiled-init", 1), self._places.environment("tiled-init", 1)
-        once = ProcessTree("tiled-init", arguments, environment, self.folder / "logs/tiled-init.log")
-        once.start()
-        wait_until(lambda: once.returncode is not None, 60, "the catalogue is prepared")
-        assert once.returncode == 0, once.log()
 
     def _redis_answers(self) -> bool:
         with suppress(redis.RedisError, OSError), self.redis() as client:
