@@ -101,8 +101,8 @@ class ProcessTree:
                 process.kill()
         with suppress(ProcessLookupError):  # orphans of one that had ended before
             os.killpg(self._process.pid, signal.SIGKILL)
-        psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S)
         self._process.wait(STOP_TIMEOUT_S)
+        wait_until(lambda: not any(map(_is_alive, tree)), STOP_TIMEOUT_S, f"{self.name} is gone")
         _tell_guardian(f"-{self.pid}")
 
     def pause(self) -> None:
@@ -135,6 +135,12 @@ class ProcessTree:
             return []
 
 
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)  # of an orphan: whoever adopted it is in no hurry
+    return False
+
+
 @cache
 def _guardian() -> "subprocess.Popen[bytes]":
     program = [sys.executable, str(Path(__file__).with_name("guardian.py"))]
@@ -156,4 +162,4 @@ def wait_until(reached: Callable[[], bool], timeout_s: float, what: str, tree: P
         said = "" if tree is None else f"; the log of {tree.name} ends:\n{tree.log()[-3000:]}"
         assert tree is None or tree.is_running(), f"{what}: it ended with {tree.returncode}{said}"
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}{said}"
-        time.sleep(0.1)
+        time.sleep(0.05)

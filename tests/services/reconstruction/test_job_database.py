@@ -18,7 +18,7 @@ from services.reconstruction.runner import Runner
 from services.reconstruction.work import Means
 
 N_JOBS = 40
-N_PROCESSES = 3
+N_PROCESSES = 2
 # What a replica does: it makes the table, if it is the first, and claims until there is nothing more.
 REPLICA = """
 import sys
