@@ -8,7 +8,7 @@ import sys
 
 from tiled.commandline._catalog import init, upgrade_database
 
-database_uri = os.environ["CATALOG_DATABASE_URI"]
+database_uri = os.environ["TILED_CATALOG_URI"]
 if sys.argv[1:] == ["upgrade"]:
     upgrade_database(database_uri, revision=None)
 else:

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
-from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from services.errors import SubprobeError
 
 _TIMEOUT_S = 10
 _CREATION_LOCK = 0x737562  # "sub": any number that nobody else locks in this database
-# SQLSTATE of PostgreSQL: connection exceptions; too many connections; shutting down, crashed, starting up.
+# SQLSTATE of PostgreSQL, which pg8000 tells by an error of no particular kind: connection exceptions; too many
+# connections; shutting down, crashed, starting up.
 _WITHOUT_SERVER = ("08", "53300", "57P")
 
 
@@ -33,13 +33,12 @@ class JobDatabase:
         self._tables = tables
         self._preparing = threading.Lock()
         self._is_prepared = False
-        is_postgresql = uri.startswith("postgresql")
-        options = {"connect_args": {"timeout": _TIMEOUT_S}} if is_postgresql else {}
-        self._engine = create_engine(uri, pool_pre_ping=True, **options)
-        if is_postgresql:
-            event.listen(self._engine, "handle_error", _notice_that_the_server_went)
-        else:
+        if uri.startswith("sqlite"):
+            self._engine = create_engine(uri)
             _let_threads_wait_for_each_other(self._engine)
+        else:
+            # A server that is frozen, and not only dead, must be noticed: pg8000 by itself waits for ever.
+            self._engine = create_engine(uri, pool_pre_ping=True, connect_args={"timeout": _TIMEOUT_S})
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -52,11 +51,11 @@ class JobDatabase:
             self._prepare()
             with self._engine.begin() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, OSError) as error:
             if not _is_unreachable(error):
                 raise
             raise JobTableUnreachableError(
-                f"the job table does not answer ({type(error.orig).__name__}): is its database up? It is tried again"
+                f"the job table does not answer ({type(error).__name__}): is its database up? It is tried again"
             ) from error
 
     def close(self) -> None:
@@ -75,19 +74,16 @@ class JobDatabase:
             self._is_prepared = True
 
 
-def _is_unreachable(error: DBAPIError) -> bool:
-    return isinstance(error, (OperationalError, InterfaceError)) or _says_the_server_went(error.orig)
+def _is_unreachable(error: DBAPIError | OSError) -> bool:
+    # pg8000 lets the time-out of its socket through as it is: an OSError.
+    if isinstance(error, (OSError, OperationalError, InterfaceError)):
+        return True
+    return _says_the_server_went(error.orig)
 
 
 def _says_the_server_went(error: BaseException | None) -> bool:
     said = error.args[0] if error is not None and error.args else None
     return isinstance(said, dict) and str(said.get("C", "")).startswith(_WITHOUT_SERVER)
-
-
-def _notice_that_the_server_went(context: ExceptionContext) -> None:
-    # SQLAlchemy knows pg8000's "network error" only, so it would keep a connection that the server said it ends.
-    if _says_the_server_went(context.original_exception):
-        context.is_disconnect = True
 
 
 def _let_threads_wait_for_each_other(engine: Engine) -> None:

@@ -3,15 +3,19 @@
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 STOP_TIMEOUT_S = 30.0
+_telling = threading.Lock()
 
 
 class ProcessTree:
@@ -75,6 +79,7 @@ class ProcessTree:
                 cwd=self.log_file.parent if not self._options else "/",
                 **self._options,
             )
+        _tell_guardian(f"+{self.pid}")
 
     def stop(self) -> None:
         """Ask it to end and wait; kill what has not ended after a while."""
@@ -96,8 +101,9 @@ class ProcessTree:
                 process.kill()
         with suppress(ProcessLookupError):  # orphans of one that had ended before
             os.killpg(self._process.pid, signal.SIGKILL)
-        psutil.wait_procs(tree, timeout=STOP_TIMEOUT_S)
         self._process.wait(STOP_TIMEOUT_S)
+        wait_until(lambda: not any(map(_is_alive, tree)), STOP_TIMEOUT_S, f"{self.name} is gone")
+        _tell_guardian(f"-{self.pid}")
 
     def pause(self) -> None:
         """Freeze all of it: connections stay open and nobody answers."""
@@ -129,6 +135,26 @@ class ProcessTree:
             return []
 
 
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)  # of an orphan: whoever adopted it is in no hurry
+    return False
+
+
+@cache
+def _guardian() -> "subprocess.Popen[bytes]":
+    program = [sys.executable, str(Path(__file__).with_name("guardian.py"))]
+    return subprocess.Popen(program, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _tell_guardian(line: str) -> None:
+    pipe = _guardian().stdin
+    assert pipe is not None
+    with _telling:
+        pipe.write(f"{line}\n".encode())
+        pipe.flush()
+
+
 def wait_until(reached: Callable[[], bool], timeout_s: float, what: str, tree: ProcessTree | None = None) -> None:
     """Wait for something to come true; it fails at once, with the log, where a process that it hangs on has ended."""
     deadline = time.monotonic() + timeout_s
@@ -136,4 +162,4 @@ def wait_until(reached: Callable[[], bool], timeout_s: float, what: str, tree: P
         said = "" if tree is None else f"; the log of {tree.name} ends:\n{tree.log()[-3000:]}"
         assert tree is None or tree.is_running(), f"{what}: it ended with {tree.returncode}{said}"
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}{said}"
-        time.sleep(0.1)
+        time.sleep(0.05)

@@ -7,7 +7,6 @@ stop, kill, freeze and start again, at the same port and with the same data. Nam
 
 import json
 import re
-import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -20,29 +19,17 @@ from typing import Any
 import httpx
 import pytest
 import redis
-from compose_file import ROOT, Service, read_service
-from postgres_server import SUPERUSER_PASSWORD, PostgresServer
+from compose_file import ROOT
+from postgres_server import PostgresServer
 from process_tree import ProcessTree, wait_until
 from pydantic import HttpUrl, SecretStr
+from topology_places import Places, Size
 
 from services.catalog.client import Catalog, connect
 from services.settings import BeamlineSettings, ReconstructionSettings, Settings, TiledSettings, WorkerSettings
-from services.stack.embedded import free_port
-from services.stack.processes import console_script
 
 READY_WITHIN_S = 180.0
 _ORDER = ("postgres", "redis", "tiled", "dask-scheduler", "worker", "reconstruction", "dask-worker")
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many of each."""
-
-    tileds: int = 2
-    workers: int = 2
-    reconstructions: int = 2
-    dask_workers: int = 2
-    """0: reconstruct in process, and no scheduler."""
 
 
 @dataclass
@@ -50,18 +37,6 @@ class _Part:
     tree: ProcessTree
     is_ready: Callable[[], bool]
     start: Callable[[], None]
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Free ports of every part, and the secrets that an operator would put into .env."""
-
-    folder: Path
-    ports: Mapping[str, int]
-    variables: Mapping[str, str]
-
-    def address(self, name: str) -> str:
-        return f"127.0.0.1:{self.ports[name]}"
 
 
 @dataclass
@@ -72,7 +47,7 @@ class Topology:
     size: Size
     environment: Mapping[str, str]
     """On top of compose's, for every subprobe process: `SUBPROBE_...`."""
-    _places: _Places = field(init=False)
+    _places: Places = field(init=False)
     _postgres: PostgresServer = field(init=False)
     _parts: dict[str, _Part] = field(init=False, default_factory=dict)
 
@@ -80,7 +55,7 @@ class Topology:
         for inside in ("raw", "arrays", "status", "backup", "logs", "redis"):
             (self.folder / inside).mkdir(parents=True, exist_ok=True)
         self._postgres = PostgresServer(self.folder / "logs/postgres.log")
-        self._places = _Places(self.folder, self._choose_ports(), self._choose_secrets())
+        self._places = Places(self.folder, self.size, self._postgres.port, self.environment)
         self._parts["postgres"] = _Part(self._postgres.tree, self._postgres.is_ready, self._postgres.start)
         self._add("redis", "redis", 1, self._redis_answers)
         for number in range(1, self.size.tileds + 1):
@@ -108,7 +83,7 @@ class Topology:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never stand in a log."""
-        return (*self._places.variables.values(), SUPERUSER_PASSWORD)
+        return tuple(value for name, value in self._places.variables.items() if name != "COMPUTE")
 
     @property
     def postgres(self) -> PostgresServer:
@@ -117,7 +92,7 @@ class Topology:
 
     def tiled_uri(self, number: int = 1) -> str:
         """Root of a Tiled."""
-        return f"http://{self._places.address(f'tiled-{number}')}"
+        return self._places.tiled_uri(number)
 
     def service_uri(self, number: int = 1) -> str:
         """Root of a reconstruction service."""
@@ -125,7 +100,7 @@ class Topology:
 
     def jobs_uri(self) -> str:
         """Of the job table, as the services have it."""
-        return self._environment_of("reconstruction", 1)["SUBPROBE_RECONSTRUCTION__DATABASE_URI"]
+        return self._places.environment("reconstruction", 1)["SUBPROBE_RECONSTRUCTION__DATABASE_URI"]
 
     def settings(self, number: int = 1, **beamline: Any) -> Settings:
         """Of a client at Tiled and service of that number: a beamline as fast as it computes, unless told otherwise."""
@@ -196,7 +171,7 @@ class Topology:
             self.start(name)
         self.wait_ready("postgres", "redis")
         self._create_databases()
-        self._prepare_catalog()
+        self.prepare_catalog()
         for kind in ("tiled", "dask-scheduler"):
             names = [name for name in self.names if _kind(name) == kind]
             for name in names:
@@ -205,6 +180,15 @@ class Topology:
         for name in self.names:
             self.start(name)
         self.wait_ready()
+
+    def prepare_catalog(self, *arguments: str) -> str:
+        """Run `tiled-init` with further arguments; what it said."""
+        command, environment = self._places.arguments("tiled-init", 1), self._places.environment("tiled-init", 1)
+        once = ProcessTree("tiled-init", [*command, *arguments], environment, self.folder / "logs/tiled-init.log")
+        once.start()
+        wait_until(lambda: once.returncode is not None, READY_WITHIN_S, "the catalogue is prepared")
+        assert once.returncode == 0, once.log()
+        return once.log()
 
     def end(self) -> None:
         """End everything, whatever its state; what PostgreSQL kept is deleted."""
@@ -217,91 +201,16 @@ class Topology:
                         ending.result()
         self._postgres.remove()
 
-    def _choose_ports(self) -> dict[str, int]:
-        numbered = {"tiled": self.size.tileds, "reconstruction": self.size.reconstructions}
-        names = [f"{kind}-{number}" for kind, count in numbered.items() for number in range(1, count + 1)]
-        names += [f"worker-{number}" for number in range(1, self.size.workers + 1)]
-        names += [f"health-dask-worker-{number}" for number in range(1, self.size.dask_workers + 1)]
-        names += ["redis", "dask-scheduler", "health-dask-scheduler-1"]
-        return dict(zip(names, _free_ports(len(names)), strict=True)) | {"postgres": self._postgres.port}
-
-    def _choose_secrets(self) -> dict[str, str]:
-        named = ("TILED_DATABASE_PASSWORD", "JOBS_DATABASE_PASSWORD", "REDIS_PASSWORD", "TILED_API_KEY")
-        compute = {"COMPUTE": "tcp://dask-scheduler:8786"} if self.size.dask_workers else {}
-        return {name: secrets.token_hex(16) for name in named} | {"POSTGRES_PASSWORD": SUPERUSER_PASSWORD} | compute
-
     def _add(self, name: str, service: str, number: int, is_ready: Callable[[], bool]) -> None:
-        arguments, environment = self._arguments_of(service, number), self._environment_of(service, number)
+        arguments, environment = self._places.arguments(service, number), self._places.environment(service, number)
         tree = ProcessTree(name, arguments, environment, self.folder / f"logs/{name}.log")
         self._parts[name] = _Part(tree, is_ready, tree.start)
-
-    def _arguments_of(self, service: str, number: int) -> list[str]:
-        first, *others = (self._here(text, service, number) for text in self._service(service).command)
-        # A shell line, like a program, finds what is installed beside this interpreter.
-        arguments = [first if first == "sh" else console_script(first), *others]
-        if service == "redis":
-            arguments += [
-                "--port",
-                str(self._places.ports["redis"]),
-                "--bind",
-                "127.0.0.1",
-                "--dir",
-                str(self.folder / "redis"),
-            ]
-        return arguments
-
-    def _environment_of(self, service: str, number: int) -> dict[str, str]:
-        given = self._service(service).environment
-        environment = {name: self._here(str(value), service, number) for name, value in given.items()}
-        here = str(Path(console_script("subprobe")).parent)
-        environment |= {"HOSTNAME": str(number), "PATH": f"{here}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-        if service == "tiled":
-            environment |= {"UVICORN_HOST": "127.0.0.1", "UVICORN_PORT": str(self._places.ports[f"tiled-{number}"])}
-        elif service not in ("redis", "tiled-init"):
-            environment |= self._subprobe_environment(service, number) | dict(self.environment)
-        return environment
-
-    def _subprobe_environment(self, service: str, number: int) -> dict[str, str]:
-        """What the container's own name, network and volume do in compose."""
-        environment = {
-            "SUBPROBE_FOLDER": str(self.folder),
-            "SUBPROBE_TILED__URI": self.tiled_uri((number - 1) % self.size.tileds + 1),
-        }
-        if service == "worker":
-            port = str(self._places.ports[f"worker-{number}"])
-            environment |= {"SUBPROBE_WORKER__MONITOR_HOST": "127.0.0.1", "SUBPROBE_WORKER__MONITOR_PORT": port}
-        if service == "reconstruction":
-            port = str(self._places.ports[f"reconstruction-{number}"])
-            environment |= {"SUBPROBE_RECONSTRUCTION__HOST": "127.0.0.1", "SUBPROBE_RECONSTRUCTION__PORT": port}
-        return environment
-
-    def _service(self, name: str) -> Service:
-        return read_service(name, self._places.variables)
-
-    def _here(self, text: str, service: str, number: int) -> str:
-        """Compose's names of hosts and mounted folders, as they are on this machine."""
-        places, ports = self._places, self._places.ports
-        text = text.replace("postgres:5432", places.address("postgres")).replace("redis:6379", places.address("redis"))
-        text = text.replace("dask-scheduler:8786", places.address("dask-scheduler"))
-        if service.startswith("dask-"):
-            text = text.replace("127.0.0.1:8787", f"127.0.0.1:{ports[f'health-{service}-{number}']}")
-            text = str(ports["dask-scheduler"]) if text == "8786" else text
-        for mounted, folder in (("/etc/subprobe", "subprobe"), ("/deploy/config", "tiled"), ("/etc/redis", "redis")):
-            text = text.replace(mounted, str(ROOT / "deploy" / folder))
-        return re.sub(r"^/data\b", str(self.folder), text)
 
     def _create_databases(self) -> None:
         if self._postgres.psql("-c", "SELECT 1 FROM pg_database WHERE datname = 'tiled_catalog'").strip():
             return
-        variables = self._service("postgres").environment
+        variables = self._places.service("postgres").environment
         self._postgres.psql("-f", str(ROOT / "deploy/postgres/create-databases.sql"), environment=variables)
-
-    def _prepare_catalog(self) -> None:
-        arguments, environment = self._arguments_of("tiled-init", 1), self._environment_of("tiled-init", 1)
-        once = ProcessTree("tiled-init", arguments, environment, self.folder / "logs/tiled-init.log")
-        once.start()
-        wait_until(lambda: once.returncode is not None, 60, "the catalogue is prepared")
-        assert once.returncode == 0, once.log()
 
     def _redis_answers(self) -> bool:
         with suppress(redis.RedisError, OSError), self.redis() as client:
@@ -326,7 +235,7 @@ class Topology:
         return is_at_work
 
     def _scheduler_listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._places.ports["dask-scheduler"]), 2):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._places.ports["dask-scheduler-1"]), 2):
             return True
         return False
 
@@ -357,11 +266,3 @@ def running_topology(
 
 def _kind(name: str) -> str:
     return re.sub(r"-\d+$", "", name)
-
-
-def _free_ports(count: int) -> list[int]:
-    """So many different ones: one at a time, the kernel might give the same port twice."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        ports.add(free_port())
-    return list(ports)

@@ -22,7 +22,7 @@ from services.catalog.products import find_series, read_lineage, read_stack
 from services.catalog.records import SeriesRecord
 from services.catalog.volumes import list_volumes, read_volume
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 N_ANGLES = 10
 DATABASES = {"tiled_catalog": "tiled", "tiled_storage": "tiled", "subprobe_jobs": "subprobe"}
@@ -146,6 +146,11 @@ def test_roles_of_the_database_reach_their_own_alone(topology: Topology) -> None
         "AND has_database_privilege(rolname, datname, 'CONNECT')",
     )
     assert {tuple(line.split("|"))[::-1] for line in granted.split()} == set(DATABASES.items())
+
+
+def test_the_catalogue_is_upgraded_by_the_same_command_that_made_it(topology: Topology) -> None:
+    said = topology.prepare_catalog("upgrade")
+    assert not [secret for secret in topology.secrets if secret in said]
 
 
 def test_everything_comes_back_from_a_backup_after_its_loss(

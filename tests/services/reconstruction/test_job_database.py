@@ -12,13 +12,14 @@ import pytest
 from postgres_server import SUPERUSER_PASSWORD, PostgresServer, running_postgres
 from process_tree import wait_until
 
+from services.reconstruction import job_database
 from services.reconstruction.job_database import JobTableUnreachableError
 from services.reconstruction.jobs import JobStore
 from services.reconstruction.runner import Runner
 from services.reconstruction.work import Means
 
 N_JOBS = 40
-N_PROCESSES = 3
+N_PROCESSES = 2
 # What a replica does: it makes the table, if it is the first, and claims until there is nothing more.
 REPLICA = """
 import sys
@@ -46,6 +47,7 @@ def database_uri(postgres: PostgresServer) -> Iterator[str]:
     name = f"jobs_{uuid4().hex}"
     postgres.psql("-c", f"CREATE DATABASE {name}")
     yield postgres.uri(name)
+    postgres.tree.resume()
     postgres.start()
 
 
@@ -134,3 +136,17 @@ def test_no_error_shows_the_password(postgres: PostgresServer, store: JobStore) 
         store.ping()
     shown = "".join(traceback.format_exception(caught.value))
     assert SUPERUSER_PASSWORD not in shown
+
+
+def test_a_frozen_database_is_noticed(
+    postgres: PostgresServer, database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_database, "_TIMEOUT_S", 0.5)
+    hasty = JobStore(database_uri)
+    hasty.ping()
+    postgres.tree.pause()
+    with pytest.raises(JobTableUnreachableError):
+        hasty.ping()
+    postgres.tree.resume()
+    hasty.ping()
+    hasty.close()

@@ -65,7 +65,6 @@ def test_a_job_whose_worker_died_is_taken_by_another(forgetful_store: JobStore) 
     forgetful_store.create("series", {})
     lost = forgetful_store.claim("dead")
     assert lost is not None
-    assert forgetful_store.claim("alive") is None
     time.sleep(2 * SHORT_LEASE_S)
     taken = forgetful_store.claim("alive")
     assert taken is not None
@@ -81,6 +80,7 @@ def test_a_renewed_lease_keeps_the_job(store: JobStore) -> None:
     assert job is not None
     assert store.renew(job)
     assert store.get(job.id).due_at > job.due_at
+    assert store.claim("another") is None
 
 
 def test_a_job_that_kills_its_worker_again_and_again_fails(forgetful_store: JobStore) -> None:
