@@ -18,6 +18,7 @@ from models.physics.probe import gaussian_probe
 from models.run_schema import ProjectionStart, XrfDetector
 from models.scan import FlyScan
 from services.catalog.backlog import rejected_runs
+from services.catalog.client import merge_metadata
 from services.catalog.probes import import_probe
 from services.catalog.products import find_series
 from services.catalog.records import CatalogError, MalformedRunError
@@ -77,7 +78,7 @@ MUTATED: list[dict[str, Any]] = [
 
 
 @seed(SEED)
-@settings(max_examples=600, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(USED), HOSTILE, max_size=3), st.sets(st.sampled_from(USED), max_size=2))
 def test_a_mutated_start_document_is_understood_or_told_malformed_and_nothing_else(changed, left_out):
     mutated = {key: value for key, value in (WHOLE | changed).items() if key not in left_out}
@@ -110,14 +111,13 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
     with tiled.connect() as catalog:
         import_probe(catalog, gaussian_probe(fwhm_nm=60.0, energy_kev=10.0), "test-probe")
         writer = RunWriter(catalog, tiled.folder.raw)
-        bad = {writer.write(GOOD, change_start=_without_time(wrong), leave_out=EVERYTHING): wrong for wrong in MUTATED}
+        bad = {writer.write(GOOD, leave_out=EVERYTHING): wrong for wrong in MUTATED}
+        for uid, wrong in bad.items():  # by the back door: event-model refuses some of them, others may not
+            merge_metadata(catalog.raw[uid], {"start": wrong})
         for spoil in SPOILS:
             uid = writer.write(replace(GOOD, series_uid=f"series {spoil.__name__}"))
             spoil(tiled.folder.raw / f"{uid}-xrf.h5")
             bad[uid] = {"file": spoil.__name__}
-        for uid, wrong in bad.items():
-            if "time" in wrong:
-                catalog.raw[uid].update_metadata({"start": WHOLE | {"uid": uid} | wrong}, drop_revision=True)
         process = multiprocessing.get_context("spawn").Process(
             target=worker.main, args=(tiled.settings(enhancer="bicubic"),)
         )
@@ -140,10 +140,6 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
     assert process.exitcode == 0
     assert peak_gb < 1.5
     assert all(uid in reasons[uid] and len(reasons[uid]) < 2000 for uid in bad)
-
-
-def _without_time(wrong: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in wrong.items() if key != "time"}
 
 
 def _wait_until_done(catalog: Any, series_uid: str) -> None:
