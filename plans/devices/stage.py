@@ -113,7 +113,7 @@ class Stage(Device):
             ValueError: it reaches beyond the stage's range.
         """
         low, high = RANGE_UM
-        along_x_um = np.array([scan.row_x_um(row) for row in range(scan.shape[0])])
+        along_x_um = np.add.outer(scan.row_offset_x_um or (0.0,), scan.x_um()[[0, -1]])
         for axis, positions_um in {"x": along_x_um, "y": scan.y_um()}.items():
             first, last = float(positions_um.min()), float(positions_um.max())
             if not (low <= first and last <= high):

@@ -59,5 +59,5 @@ def _record_key(run: FinishedRun) -> Any:
     """Key of a run's record, or None where its start document does not say: reading it will park it."""
     try:
         return record_key(int(run.start["angle_index"]), str(run.start["purpose"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None

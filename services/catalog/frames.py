@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.run_schema import BLIND_PIXELS, DIFFRACTION_STREAM, FRAMES, X_UM, XRF_STREAM, Y_UM, PtychographyStart
 from services.catalog.client import Catalog, catalog_errors
+from services.catalog.measured_arrays import check_arrays, read_array, stream_arrays
 from services.catalog.records import MalformedRunError
 from services.catalog.runs import FinishedRun
 
@@ -44,38 +45,34 @@ def read_raw_frames(catalog: Catalog, run: FinishedRun) -> RawFrames:
     except ValueError as error:
         raise MalformedRunError(f"run {run.run_uid}: {error}") from error
     with catalog_errors(f"reading run {run.run_uid}"):
-        node = catalog.root["raw", run.run_uid]
-        counts = _array(node, run.run_uid, DIFFRACTION_STREAM, FRAMES)
-        y_um, x_um = (_array(node, run.run_uid, XRF_STREAM, name) for name in (Y_UM, X_UM))
-        configuration = node[DIFFRACTION_STREAM].metadata.get("configuration", {})
-    blind = configuration.get(_CAMERA, {}).get("data", {}).get(BLIND_PIXELS)
-    blind = np.zeros(start.frame_shape, np.bool_) if blind is None else np.asarray(blind, np.bool_)
-    raw = RawFrames(start, counts, y_um.astype(np.float64), x_um.astype(np.float64), blind)
-    _check(run.run_uid, raw)
-    return raw
+        frames, places = (stream_arrays(catalog, run.run_uid, name) for name in (DIFFRACTION_STREAM, XRF_STREAM))
+        for stream, arrays, names in ((DIFFRACTION_STREAM, frames, (FRAMES,)), (XRF_STREAM, places, (Y_UM, X_UM))):
+            missing = [name for name in names if name not in arrays]
+            if missing:
+                raise MalformedRunError(f"run {run.run_uid} has no {', '.join(missing)} in its stream {stream!r}")
+        announced = {FRAMES: frames[FRAMES], Y_UM: places[Y_UM], X_UM: places[X_UM]}
+        check_arrays(run.run_uid, announced, _needed_shapes(run.run_uid, start, frames[FRAMES].shape))
+        counts, y_um, x_um = (read_array(catalog, run.run_uid, array) for array in announced.values())
+        configuration = catalog.root["raw", run.run_uid, DIFFRACTION_STREAM].metadata.get("configuration", {})
+    blind = _blind_pixels(run.run_uid, start, configuration)
+    return RawFrames(start, counts, y_um.astype(np.float64), x_um.astype(np.float64), blind)
 
 
-def _array(node: Any, run_uid: str, stream: str, name: str) -> NDArray[Any]:
+def _needed_shapes(run_uid: str, start: PtychographyStart, frames: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    rows, points = start.scan.shape
+    measured = frames[0] if frames else 0
+    if not 1 <= measured <= rows:
+        raise MalformedRunError(f"run {run_uid} has {measured} rows of {FRAMES} where the scan asked for {rows}")
+    return {FRAMES: (measured, points, *start.frame_shape), Y_UM: (measured, points), X_UM: (measured, points)}
+
+
+def _blind_pixels(run_uid: str, start: PtychographyStart, configuration: Any) -> NDArray[np.bool_]:
+    """Of the camera's configuration; none where it names none."""
     try:
-        return np.asarray(node[stream, name].read())
-    except KeyError as error:
-        raise MalformedRunError(f"run {run_uid} has no {name} in its stream {stream!r}") from error
-
-
-def _check(run_uid: str, raw: RawFrames) -> None:
-    rows, points = raw.start.scan.shape
-    measured = raw.counts.shape[0] if raw.counts.ndim else 0
-    if raw.counts.shape != (measured, points, *raw.start.frame_shape) or not 1 <= measured <= rows:
-        raise MalformedRunError(
-            f"run {run_uid}: {FRAMES} has shape {raw.counts.shape} where {(rows, points, *raw.start.frame_shape)} is "
-            "needed, or fewer rows"
-        )
-    for name, places in ((Y_UM, raw.y_um), (X_UM, raw.x_um)):
-        if places.shape != (measured, points):
-            raise MalformedRunError(
-                f"run {run_uid}: {name} has shape {places.shape} where {(measured, points)} is needed"
-            )
-    if raw.blind.shape != raw.start.frame_shape:
-        raise MalformedRunError(
-            f"run {run_uid}: {BLIND_PIXELS} has shape {raw.blind.shape}, a frame {raw.start.frame_shape}"
-        )
+        told = configuration.get(_CAMERA, {}).get("data", {}).get(BLIND_PIXELS)
+        blind = np.zeros(start.frame_shape, np.bool_) if told is None else np.asarray(told, np.bool_)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise MalformedRunError(f"run {run_uid}: {BLIND_PIXELS} cannot be read: {error}") from error
+    if blind.shape != start.frame_shape:
+        raise MalformedRunError(f"run {run_uid}: {BLIND_PIXELS} has shape {blind.shape}, a frame {start.frame_shape}")
+    return blind

@@ -4,15 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
-from tiled.client.utils import MSGPACK_MIME_TYPE, client_for_item, handle_error
+from numpy.typing import DTypeLike
 from tiled.queries import Eq, SpecsQuery
 
 from models.run_schema import (
     I0,
     LIVE_TIME_S,
+    LONGEST_NAME,
     PROBE_PURPOSE,
     PROJECTION_SPEC,
     PTYCHOGRAPHY_SPEC,
@@ -22,6 +21,7 @@ from models.run_schema import (
     ProjectionStart,
 )
 from services.catalog.client import Catalog, catalog_errors
+from services.catalog.measured_arrays import check_arrays, read_array, stream_arrays
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
 from services.logs import LoggedPool
 
@@ -32,6 +32,9 @@ _DTYPES: dict[str, DTypeLike] = {
     I0: np.float64,
 }
 _NEWEST_FIRST = ("", -1)
+_LARGEST_SCAN_ID = 2**53
+_LATEST_TIME = 1e11
+"""In the year 5138."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,8 @@ class FinishedRun:
     @classmethod
     def from_metadata(cls, run_uid: str, metadata: Mapping[str, Any]) -> "FinishedRun":
         """What a run's metadata says; without stop document ``exit_status`` is empty."""
-        start, stop = metadata.get("start") or {}, metadata.get("stop") or {}
-        started, stopped = (float(document.get("time", 0.0)) for document in (start, stop))
-        return cls(run_uid, started, stopped, str(stop.get("exit_status", "")), dict(start))
+        start, stop = (_document(metadata.get(name)) for name in ("start", "stop"))
+        return cls(run_uid, _time(start), _time(stop), str(stop.get("exit_status", "")), start)
 
     @property
     def is_success(self) -> bool:
@@ -65,8 +67,25 @@ class FinishedRun:
 
     @property
     def series_uid(self) -> str:
-        """Of the series it says it belongs to; empty where it does not say."""
-        return str(self.start.get("series_uid", ""))
+        """Of the series it says it belongs to; empty where it does not say, or says what cannot be one."""
+        uid = self.start.get("series_uid")
+        return uid if isinstance(uid, str) and len(uid) <= LONGEST_NAME and uid.isprintable() else ""
+
+    @property
+    def scan_id(self) -> int:
+        """As the RunEngine counts; 0 where it did not."""
+        counted = self.start.get("scan_id")
+        return counted if type(counted) is int and abs(counted) < _LARGEST_SCAN_ID else 0
+
+
+def _document(metadata: Any) -> dict[str, Any]:
+    return dict(metadata) if isinstance(metadata, Mapping) else {}
+
+
+def _time(document: Mapping[str, Any]) -> float:
+    """What is no time counts as the oldest: a run with it is looked at, and then told to be malformed or not."""
+    time = document.get("time")
+    return float(time) if isinstance(time, int | float) and 0 <= time < _LATEST_TIME else 0.0
 
 
 def finished_projections(catalog: Catalog) -> Iterator[FinishedRun]:
@@ -117,14 +136,9 @@ def projection_start(run_uid: str, start_document: Mapping[str, Any]) -> Project
         MalformedRunError: it lacks something or contradicts itself; the message names it.
     """
     try:
-        start = ProjectionStart.from_metadata(start_document)
+        return ProjectionStart.from_metadata(start_document)
     except ValueError as error:
         raise MalformedRunError(f"run {run_uid}: {error}") from error
-    if start.angles_deg and len(start.angles_deg) != start.n_angles:
-        raise MalformedRunError(
-            f"run {run_uid}: angles_deg has {len(start.angles_deg)} entries for n_angles = {start.n_angles}"
-        )
-    return start
 
 
 def read_projection(catalog: Catalog, run_uid: str) -> RawProjection:
@@ -154,16 +168,16 @@ def read_measured(catalog: Catalog, run: FinishedRun) -> RawProjection:
         raise MalformedRunError(f"run {run.run_uid} {ended if run.exit_status else unended}")
     start = projection_start(run.run_uid, run.start)
     with catalog_errors(f"reading run {run.run_uid}"), LoggedPool(len(_DTYPES)) as threads:
-        nodes = _stream_arrays(catalog, run.run_uid)
-        missing = [name for name in _DTYPES if name not in nodes]
+        announced = stream_arrays(catalog, run.run_uid, XRF_STREAM)
+        missing = [name for name in _DTYPES if name not in announced]
         if missing:
             raise MalformedRunError(f"run {run.run_uid} has no {', '.join(missing)} in its stream {XRF_STREAM!r}")
-        read = {name: threads.submit(nodes[name].read) for name in _DTYPES}
+        check_arrays(run.run_uid, announced, _needed_shapes(run.run_uid, start, announced[SPECTRA].shape))
+        read = {name: threads.submit(read_array, catalog, run.run_uid, announced[name]) for name in _DTYPES}
         arrays = {name: future.result().astype(_DTYPES[name], copy=False) for name, future in read.items()}
-    _check_shapes(run.run_uid, start, arrays)
     return RawProjection(
         run_uid=run.run_uid,
-        scan_id=int(run.start.get("scan_id", 0)),
+        scan_id=run.scan_id,
         start_time=run.start_time,
         start=start,
         spectra=arrays[SPECTRA],
@@ -173,29 +187,15 @@ def read_measured(catalog: Catalog, run: FinishedRun) -> RawProjection:
     )
 
 
-def _stream_arrays(catalog: Catalog, run_uid: str) -> dict[str, Any]:
-    """Array clients of the projection's stream by data key, from one listing: going there node by node takes three."""
-    context = catalog.root.context
-    listing = f"{catalog.root.item['links']['search'].rstrip('/')}/raw/{run_uid}/{XRF_STREAM}"
-    response = context.http_client.get(listing, headers={"Accept": MSGPACK_MIME_TYPE})
-    if response.status_code == httpx.codes.NOT_FOUND:
-        raise MalformedRunError(f"run {run_uid} has no stream {XRF_STREAM!r}: nothing was measured in it")
-    children = handle_error(response).json()["data"]
-    return {child["id"]: client_for_item(context, catalog.root.structure_clients, child) for child in children}
-
-
-def _check_shapes(run_uid: str, start: ProjectionStart, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _needed_shapes(run_uid: str, start: ProjectionStart, spectra: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     rows_asked, points = start.scan.shape
-    rows = arrays[SPECTRA].shape[0]
+    rows = spectra[0] if spectra else 0
     if not 1 <= rows <= rows_asked:
         raise MalformedRunError(f"run {run_uid} has {rows} rows of spectra where the scan asked for {rows_asked}")
     detectors = start.detector.n_detectors
-    needed = {
+    return {
         SPECTRA: (rows, points, detectors, start.detector.n_channels),
         LIVE_TIME_S: (rows, points, detectors),
         REAL_TIME_S: (rows, points, detectors),
         I0: (rows, points),
     }
-    for name, shape in needed.items():
-        if arrays[name].shape != shape:
-            raise MalformedRunError(f"run {run_uid}: {name} has shape {arrays[name].shape} where {shape} is needed")

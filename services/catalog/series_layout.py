@@ -107,8 +107,8 @@ def series_key(scan_id: int, sample_name: str, series_uid: str) -> str:
 def _create_series(catalog: Catalog, start: ProjectionStart, scale: int) -> Any:
     if start.purpose != "coarse":
         raise NotFoundError(f"series {start.series_uid} has no coarse projection yet: its fine scans wait for one")
-    first = earliest_run(catalog, start.series_uid).start
-    key = series_key(int(first.get("scan_id", 0)), str(first.get("sample_name", start.sample_name)), start.series_uid)
+    first = earliest_run(catalog, start.series_uid)
+    key = series_key(first.scan_id, str(first.start.get("sample_name", start.sample_name)), start.series_uid)
     metadata = _series_metadata(start, scale)
     container = ensure_container(catalog.processed, key, metadata, specs=[Spec(SERIES_SPEC, version="1.0")])
     if container.metadata.get("series_uid") != start.series_uid:

@@ -58,7 +58,7 @@ def recover_probe_of(catalog: Catalog, run: FinishedRun, device: str, progress: 
 def probe_key(run: FinishedRun, raw: RawFrames) -> str:
     """Readable, and one for each run: scan number, optics, and the run's first letters."""
     optics = re.sub(r"[^A-Za-z0-9]+", "-", raw.start.optics)[:_OPTICS_LETTERS].strip("-").lower()
-    return f"{int(run.start.get('scan_id', 0))}-{optics}-{run.run_uid[:8]}"
+    return f"{run.scan_id}-{optics}-{run.run_uid[:8]}"
 
 
 def measured_frames(raw: RawFrames) -> Frames:

@@ -74,6 +74,7 @@ class StackFolder:
                 "writable_storage": [str(self.root / "arrays"), f"duckdb:///{self.root / 'tables.duckdb'}"],
                 "readable_storage": [str(self.raw)],
                 "init_if_not_exists": True,
+                "adapters_by_mimetype": {"application/x-hdf5": "services.catalog.detector_files:DetectorFileAdapter"},
             },
             "streaming_cache": {"uri": "memory", "data_ttl": 600, "seq_ttl": 2592000},
             "media_types": {
