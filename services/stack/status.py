@@ -32,7 +32,7 @@ def print_status(settings: Settings, console: Console) -> bool:
     processes_run = _print_processes(folder, console)
     _print_workers(folder, console)
     try:
-        catalog = connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value())
+        catalog = connect(str(settings.tiled.uri), settings.tiled.key)
     except CatalogError as error:
         console.print(f"[red]Tiled does not answer:[/] {error}", soft_wrap=True)
         return False
