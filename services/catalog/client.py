@@ -134,17 +134,21 @@ def create_container(
     return None
 
 
-def create_array(parent: Any, key: str, values: NDArray[Any], dims: tuple[str, ...], **metadata: Any) -> Any:
+def create_array(
+    parent: Any, key: str, values: NDArray[Any], dims: tuple[str, ...], metadata: Mapping[str, Any] | None = None
+) -> Any:
     """Store an array under a new key, for whoever may see the parent."""
     tags = _sent(access_tags_of(parent))
-    return parent.write_array(values, key=key, dims=dims, metadata=metadata, access_tags=tags)
+    return parent.write_array(values, key=key, dims=dims, metadata=dict(metadata or {}), access_tags=tags)
 
 
-def create_empty_array(parent: Any, key: str, structure: ArrayStructure, **metadata: Any) -> Any:
+def create_empty_array(
+    parent: Any, key: str, structure: ArrayStructure, metadata: Mapping[str, Any] | None = None
+) -> Any:
     """Room for an array that is written block by block, for whoever may see the parent."""
     source = DataSource(structure_family="array", structure=structure)
     tags = _sent(access_tags_of(parent))
-    return parent.new("array", [source], key=key, metadata=metadata, access_tags=tags)
+    return parent.new("array", [source], key=key, metadata=dict(metadata or {}), access_tags=tags)
 
 
 def access_tags_of(node: Any) -> AccessTags:

@@ -205,6 +205,6 @@ def _write_angles(container: Any, existing: Any | None) -> None:
     values = np.array(angles, dtype=np.float32)
     if existing is None:
         with unless_taken():
-            create_array(container, ANGLES, values, ("angle",), units="deg")
+            create_array(container, ANGLES, values, ("angle",), {"units": "deg"})
     else:
         existing.write(values)

@@ -296,7 +296,7 @@ def _make_array(
         ),
         dims=dims,
     )
-    create_empty_array(parent, key, structure, **metadata)
+    create_empty_array(parent, key, structure, metadata)
 
 
 def _write_images(container: Any, element: str, images: VolumeImages, shape: tuple[int, ...]) -> None:
@@ -309,13 +309,13 @@ def _write_images(container: Any, element: str, images: VolumeImages, shape: tup
         }
         for key, (image, what) in views.items():
             pixels = np.ascontiguousarray(image, np.float32)
-            create_array(container, key, pixels, dims, **described, **what)
+            create_array(container, key, pixels, dims, described | what)
 
 
 def _write_curve(container: Any, element: str, curve: ResolutionCurve) -> None:
     """Every column an array of its own, on the frequencies beside it."""
     metadata = {"element": element, "source": curve.source, **curve.metadata}
     node = create_container(container, curve_key(element, curve.source), metadata)
-    create_array(node, "frequency_per_nm", curve.frequency_per_nm, ("shell",), units="1/nm")
+    create_array(node, "frequency_per_nm", curve.frequency_per_nm, ("shell",), {"units": "1/nm"})
     for name, values in {"correlation": curve.values, **curve.thresholds}.items():
-        create_array(node, name, values, ("shell",), x="frequency_per_nm")
+        create_array(node, name, values, ("shell",), {"x": "frequency_per_nm"})
