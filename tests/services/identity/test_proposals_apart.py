@@ -11,7 +11,7 @@ from many_users import TiledOfMany
 from projection_runs import EVERYTHING, RunWriter
 
 from models.run_schema import ProjectionStart
-from services.catalog.client import Catalog, access_tags_of, connect, merge_metadata
+from services.catalog.client import Catalog, access_tags_of, catalog_errors, connect, merge_metadata
 from services.catalog.parking import park_run, parked_runs
 from services.catalog.records import CatalogError, MalformedRunError
 from services.catalog.runs import access_tags_of_run
@@ -111,6 +111,15 @@ def test_the_worker_deletes_nothing_and_the_reconstruction_service_what_is_unfin
         begin_volume(catalog, VolumePlace(made.series_key, "other-job", "first"), ["Zn"], (4, 4, 4), 4)
         delete_unfinished_volume(catalog, made.series_key, "other-job")
         assert "other-job" not in catalog.processed[made.series_key, "volumes"]
+
+
+def test_people_change_nothing(many_users: TiledOfMany, made: Made) -> None:
+    with (
+        connect(many_users.uri, many_users.key_of("alice")) as catalog,
+        pytest.raises(CatalogError, match="403"),
+        catalog_errors("changing a series"),
+    ):
+        merge_metadata(catalog.processed[made.series_key], {"sample_name": "mine"})
 
 
 def test_runs_that_nobody_would_see_are_not_begun(worker: Catalog) -> None:
