@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from services.errors import SubprobeError
+from services.identity.commands import keys_app
 from services.logs import configure_logging
 from services.nexus.commands import export
 from services.offline.commands import reconstruct, resolution
@@ -37,6 +38,7 @@ probe_app = typer.Typer(
     help="Probes in the catalogue: the worker enhances with the newest that fits.", no_args_is_help=True
 )
 app.add_typer(probe_app, name="probe")
+app.add_typer(keys_app, name="keys")
 
 ProbePixelOption = Annotated[
     float | None, typer.Option(help="Of the probe's file, where that does not say it, or says it wrongly.")
@@ -125,7 +127,7 @@ def retry(
     if bool(runs) == everything:
         raise typer.BadParameter("name the runs that `subprobe status` lists as parked, or pass --all")
     settings = stack_settings(context, folder)
-    with connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()) as catalog:
+    with connect(str(settings.tiled.uri), settings.tiled.key) as catalog:
         retried = retry_runs(catalog, None if everything else runs)
     for uid in retried:
         console.print(f"run {uid} is tried again")
@@ -317,7 +319,7 @@ def probe_import(
     settings = stack_settings(context, folder)
     name = key or file.stem
     lineage = {"file": file.name, "sha256": sha256_of(file)}
-    import_probe(connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()), probe, name, lineage)
+    import_probe(connect(str(settings.tiled.uri), settings.tiled.key), probe, name, lineage)
     height_nm, width_nm = probe.fwhm_nm()
     console.print(f"probe [bold]{name}[/]: {height_nm:.1f} x {width_nm:.1f} nm FWHM at {probe.energy_kev:g} keV")
 

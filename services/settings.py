@@ -4,8 +4,20 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from services.identity.api_key import ApiKey
 
 
 class _Room(BaseModel):
@@ -17,9 +29,23 @@ class TiledSettings(_Room):
 
     uri: HttpUrl = Field(HttpUrl("http://127.0.0.1:8000"), description="Root of the Tiled server")
     api_key: SecretStr = Field(SecretStr(""), description="Tiled API key of this process; never logged")
+    api_key_file: Path | None = Field(
+        None, description="File that holds the API key instead; read again when it changes, so that keys can rotate"
+    )
     public_uri: HttpUrl | None = Field(
         None, description="Root of Tiled as people's browsers reach it; the same as uri unless set"
     )
+
+    @model_validator(mode="after")
+    def _check_one_key(self) -> "TiledSettings":
+        if self.api_key.get_secret_value() and self.api_key_file is not None:
+            raise ValueError("api_key and api_key_file are both set: set one of them")
+        return self
+
+    @property
+    def key(self) -> ApiKey:
+        """The key to connect with."""
+        return ApiKey(self.api_key.get_secret_value(), self.api_key_file)
 
 
 class LogSettings(_Room):
@@ -79,6 +105,9 @@ class BeamlineSettings(_Room):
 
     specimen: str = Field("zn-mn-cathode", description="Specimen in the beam: see models/phantoms/specimens.py")
     seed: int = Field(20240125, ge=0, description="Of the specimen and of the counting noise")
+    access_tags: tuple[str, ...] = Field(
+        (), description="Whose runs are taken: names of proposals, where the Tiled server keeps them apart"
+    )
     time_scale: float = Field(1.0, ge=0, description="1: real time; 0.1: ten times faster; 0: as fast as it computes")
 
 

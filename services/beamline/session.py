@@ -12,7 +12,7 @@ from plans.ptychography import ptychography_scan
 from plans.tomography import bind, coarse_flyscan_tomo
 from services.catalog.backup import BackupRestorer
 from services.catalog.client import Catalog, connect
-from services.catalog.writer import newest_scan_id, run_writer
+from services.catalog.writer import newest_scan_id, owner_metadata, run_writer
 from services.settings import Settings
 
 
@@ -33,7 +33,7 @@ def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSessi
     The detectors' files go to ``<folder>/raw``: Tiled must see the same absolute path.
     """
     folder = settings.folder.resolve()
-    catalog = connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value())
+    catalog = connect(str(settings.tiled.uri), settings.tiled.key)
     beamline = make_beamline(
         folder / "raw",
         specimen=settings.beamline.specimen,
@@ -42,6 +42,7 @@ def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSessi
     )
     RE = RunEngine({"beamline_id": "subprobe-twin"}, **run_engine_options)
     RE.md["scan_id"] = newest_scan_id(catalog)
+    RE.md |= owner_metadata(catalog, settings.beamline.access_tags)
     RE.subscribe(run_writer(catalog, folder / "backup"))
     restorer = BackupRestorer(catalog, folder / "backup")
     restorer("stop", {})  # what an earlier session could not write

@@ -118,8 +118,8 @@ def fail_angle(series: SeriesNode, start: ProjectionStart, run_uid: str, error: 
     """Note on a projection that its processing failed, where a person looking for the missing angle sees it."""
     key = record_key(start.angle_index, start.purpose)
     with catalog_errors(f"noting the failure of angle {key} of series {series.key}"):
-        node = series.projections[key]
-        if AngleRecord.from_metadata(node.metadata).run_uid == run_uid:
+        node = series.projections.get(key)
+        if node is not None and AngleRecord.from_metadata(node.metadata).run_uid == run_uid:
             merge_metadata(node, {"state": "failed", "error": error})
 
 

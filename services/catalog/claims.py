@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from services.catalog.client import catalog_errors, create_container, merge_metadata
+from services.catalog.client import AccessTags, catalog_errors, create_container, merge_metadata
 from services.catalog.records import CatalogError, WornOutError
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,12 @@ class Claims:
         self._thread: threading.Thread | None = None
 
     def ask(
-        self, parent: Any, key: str, about: Mapping[str, Any], standing: Callable[[Mapping[str, Any]], Standing]
+        self,
+        parent: Any,
+        key: str,
+        about: Mapping[str, Any],
+        standing: Callable[[Mapping[str, Any]], Standing],
+        access_tags: AccessTags | None = None,
     ) -> Hold | Refusal:
         """Ask for a record, which is made where there is none.
 
@@ -86,6 +91,7 @@ class Claims:
             key: of the record.
             about: goes into its metadata beside what makes it a claim.
             standing: what an existing record's metadata say.
+            access_tags: of a new record; None: those of its parent.
 
         Raises:
             WornOutError: it was begun too often and never ended.
@@ -98,7 +104,7 @@ class Claims:
             "beats": 0,
             "claimed_at": time.time(),
         }
-        if create_container(parent, key, claim) is not None:
+        if create_container(parent, key, claim, access_tags=access_tags) is not None:
             return self._hold(parent, key, _FIRST_TURN)
         record = parent[key]
         turn = max((int(taken) for taken in record if taken.isdigit()), default=_FIRST_TURN)

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.catalog.client import Catalog, catalog_errors, ensure_container, merge_metadata
 from services.catalog.records import NotFoundError
+from services.catalog.runs import access_tags_of_run
 
 PARKED = "parked"
 
@@ -30,7 +31,8 @@ def park_run(catalog: Catalog, run_uid: str, reason: str) -> None:
     """Set a run aside at ``/processed/parked/<run uid>``: it is malformed, or failed too often."""
     with catalog_errors(f"parking run {run_uid}"):
         parked = ensure_container(catalog.processed, PARKED)
-        node = ensure_container(parked, run_uid, {"run_uid": run_uid, "reason": reason, "at": time.time()})
+        about = {"run_uid": run_uid, "reason": reason, "at": time.time()}
+        node = ensure_container(parked, run_uid, about, access_tags=access_tags_of_run(catalog, run_uid))
         if node.metadata["reason"] != reason:
             merge_metadata(node, {"reason": reason})
 

@@ -10,9 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.physics.probe import Probe
-from services.catalog.client import Catalog, catalog_errors, ensure_container, merge_metadata, unless_taken
+from services.catalog.client import (
+    AccessTags,
+    Catalog,
+    access_tags_of,
+    catalog_errors,
+    create_array,
+    ensure_container,
+    merge_metadata,
+    unless_taken,
+)
 from services.catalog.provenance import software_versions
 from services.catalog.records import CatalogError, NotFoundError
+from services.catalog.runs import access_tags_of_run
+
+EVERYONE = "everyone"
+"""Access tag of what belongs to the beamline, on a server that keeps proposals apart."""
 
 ENERGY_TOLERANCE = 0.01
 """Relative: the focus of diffractive optics changes with energy, by less than its own error within one per cent."""
@@ -54,6 +67,12 @@ class ProbeRecord:
     run_uid: str | None
     """Of the ptychography run that measured it."""
     metadata: dict[str, Any]
+    access_tags: AccessTags = frozenset()
+    """Names of the groups that may see it."""
+
+    def is_seen_by(self, access_tags: AccessTags) -> bool:
+        """Whether all of these groups may see it."""
+        return access_tags <= self.access_tags or EVERYONE in self.access_tags
 
 
 def import_probe(
@@ -95,7 +114,7 @@ def import_probe(
         "state": "writing",
     } | _measured(measurement)
     with catalog_errors(f"storing probe {key}"):
-        node = ensure_container(catalog.probes, key, metadata)
+        node = ensure_container(catalog.probes, key, metadata, access_tags=_access_tags(catalog, measurement))
         if node.metadata["digest"] != stored.digest:
             raise CatalogError(f"probe {key} exists in /probes and is another one: choose another key")
         if node.metadata["state"] == "complete":
@@ -105,7 +124,7 @@ def import_probe(
             planes["object_phase"] = measurement.object_phase
         for name, plane in planes.items():
             with unless_taken():
-                node.write_array(plane, key=name, dims=("mode", "y", "x")[-plane.ndim :])
+                create_array(node, name, plane, ("mode", "y", "x")[-plane.ndim :])
                 continue
             node[name].write(plane)
         merge_metadata(node, {"state": "complete"})
@@ -150,6 +169,7 @@ def choose_probe(
     before: float | None = None,
     optics: str | None = None,
     run_uid: str | None = None,
+    access_tags: AccessTags = frozenset(),
 ) -> ProbeRecord:
     """Which stored probe to use for a scan: the one of that key, else by energy and optics. Reads metadata only.
 
@@ -162,6 +182,7 @@ def choose_probe(
             takes the newest of all.
         optics: of the scan; a probe that was measured with others does not fit, one of which nobody said does.
         run_uid: of the ptychography run that was taken for this scan: its probe, if it is there and to be relied on.
+        access_tags: of the scan: whoever may see what comes of it must be allowed to see the probe too.
 
     Raises:
         NotFoundError: none fits; the message says what is needed and how to store it.
@@ -172,6 +193,7 @@ def choose_probe(
         probe
         for probe in known
         if key in (None, probe.key)
+        and probe.is_seen_by(access_tags)
         and abs(probe.energy_kev - energy_kev) <= ENERGY_TOLERANCE * energy_kev
         and (key is not None or optics is None or probe.optics in (None, optics))
     ]
@@ -193,11 +215,12 @@ def choose_probe(
 def list_probes(catalog: Catalog) -> list[ProbeRecord]:
     """Every stored probe."""
     with catalog_errors("listing probes"):
-        stored = {key: dict(node.metadata) for key, node in catalog.probes.items()}
-    return [_record(key, found) for key, found in stored.items() if found.get("state") == "complete"]
+        probes = catalog.probes.items()
+        return [_record(key, node) for key, node in probes if node.metadata.get("state") == "complete"]
 
 
-def _record(key: str, found: dict[str, Any]) -> ProbeRecord:
+def _record(key: str, node: Any) -> ProbeRecord:
+    found: dict[str, Any] = dict(node.metadata)
     return ProbeRecord(
         key=key,
         digest=str(found["digest"]),
@@ -207,7 +230,15 @@ def _record(key: str, found: dict[str, Any]) -> ProbeRecord:
         warnings=tuple(found.get("warnings", ())),
         run_uid=found.get("run_uid"),
         metadata=found,
+        access_tags=access_tags_of(node),
     )
+
+
+def _access_tags(catalog: Catalog, measurement: Measurement | None) -> AccessTags:
+    """A measured probe shows the specimen it was measured on; an imported one tells of the optics alone."""
+    if measurement is not None:
+        return access_tags_of_run(catalog, measurement.run_uid)
+    return frozenset({EVERYONE}) if access_tags_of(catalog.probes) else frozenset()
 
 
 def _measured(measurement: Measurement | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.catalog.claims import Claims, Hold, Refusal, Standing
 from services.catalog.client import Catalog, catalog_errors, ensure_container, merge_metadata
+from services.catalog.runs import access_tags_of_run
 
 RECOVERIES = "recoveries"
 
@@ -17,7 +18,7 @@ def claim_recovery(catalog: Catalog, run_uid: str, claims: Claims) -> Hold | Ref
     """
     with catalog_errors(f"claiming the probe of run {run_uid}"):
         parent = ensure_container(catalog.processed, RECOVERIES)
-        return claims.ask(parent, run_uid, {"run_uid": run_uid}, _standing)
+        return claims.ask(parent, run_uid, {"run_uid": run_uid}, _standing, access_tags_of_run(catalog, run_uid))
 
 
 def complete_recovery(catalog: Catalog, hold: Hold, probe_key: str) -> None:

@@ -20,7 +20,7 @@ from models.run_schema import (
     XRF_STREAM,
     ProjectionStart,
 )
-from services.catalog.client import Catalog, catalog_errors
+from services.catalog.client import AccessTags, Catalog, access_tags_of, catalog_errors
 from services.catalog.measured_arrays import check_arrays, read_array, stream_arrays
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
 from services.logs import LoggedPool
@@ -127,6 +127,21 @@ def earliest_run(catalog: Catalog, series_uid: str) -> FinishedRun:
         for run_uid, run in projections.search(Eq("start.series_uid", series_uid)).items():
             return FinishedRun.from_metadata(run_uid, run.metadata)
     raise NotFoundError(f"no run of series {series_uid} in /raw: is the series uid right?")
+
+
+def access_tags_of_run(catalog: Catalog, run_uid: str) -> AccessTags:
+    """Who may see a run, and all that comes of it.
+
+    Raises:
+        NotFoundError: no such run.
+    """
+    if not access_tags_of(catalog.raw):
+        return frozenset()  # nobody is kept apart on this server
+    with catalog_errors(f"looking who may see run {run_uid}"):
+        try:
+            return access_tags_of(catalog.root["raw", run_uid])
+        except KeyError as error:
+            raise NotFoundError(f"no run {run_uid} in /raw") from error
 
 
 def projection_start(run_uid: str, start_document: Mapping[str, Any]) -> ProjectionStart:

@@ -9,10 +9,18 @@ from tiled.queries import Eq
 from tiled.structures.core import Spec
 
 from models.run_schema import ProjectionStart
-from services.catalog.client import Catalog, catalog_errors, ensure_container, unless_taken
+from services.catalog.client import (
+    AccessTags,
+    Catalog,
+    access_tags_of,
+    catalog_errors,
+    create_array,
+    ensure_container,
+    unless_taken,
+)
 from services.catalog.provenance import software_versions
 from services.catalog.records import CatalogError, MalformedRunError, NotFoundError
-from services.catalog.runs import earliest_run
+from services.catalog.runs import access_tags_of_run, earliest_run
 from services.catalog.stacks import UNITS, Stacks, ensure_stacks
 from services.logs import LoggedPool
 
@@ -39,6 +47,23 @@ class SeriesNode:
     container: Any
     projections: Any
     stacks: Stacks
+
+    @property
+    def access_tags(self) -> AccessTags:
+        """Who may see it: whoever may see its earliest run."""
+        return access_tags_of(self.container)
+
+    def check_owner(self, run_uid: str, access_tags: AccessTags) -> None:
+        """Make sure that those who may see this series are those who may see a run that would go into it.
+
+        Raises:
+            MalformedRunError: others may.
+        """
+        if access_tags != self.access_tags:
+            # Read by the run's people, so it names nobody else's.
+            raise MalformedRunError(
+                f"run {run_uid} says it belongs to a series that was begun for others: start a new series for it"
+            )
 
     def check_fits(self, start: ProjectionStart) -> None:
         """Make sure a projection belongs on the stacks of this series.
@@ -108,9 +133,10 @@ def _create_series(catalog: Catalog, start: ProjectionStart, scale: int) -> Any:
     if start.purpose != "coarse":
         raise NotFoundError(f"series {start.series_uid} has no coarse projection yet: its fine scans wait for one")
     first = earliest_run(catalog, start.series_uid)
+    tags = access_tags_of_run(catalog, first.run_uid)
     key = series_key(first.scan_id, str(first.start.get("sample_name", start.sample_name)), start.series_uid)
     metadata = _series_metadata(start, scale)
-    container = ensure_container(catalog.processed, key, metadata, specs=[Spec(SERIES_SPEC, version="1.0")])
+    container = ensure_container(catalog.processed, key, metadata, [Spec(SERIES_SPEC, version="1.0")], tags)
     if container.metadata.get("series_uid") != start.series_uid:
         raise CatalogError(
             f"/processed/{key} is taken by something else: rename the sample of series {start.series_uid}"
@@ -179,6 +205,6 @@ def _write_angles(container: Any, existing: Any | None) -> None:
     values = np.array(angles, dtype=np.float32)
     if existing is None:
         with unless_taken():
-            container.write_array(values, key=ANGLES, dims=("angle",), metadata={"units": "deg"})
+            create_array(container, ANGLES, values, ("angle",), {"units": "deg"})
     else:
         existing.write(values)

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from tiled.structures.array import ArrayStructure, BuiltinDtype
-from tiled.structures.data_source import DataSource
 
-from services.catalog.client import create_container, merge_metadata, unless_taken
+from services.catalog.client import create_container, create_empty_array, merge_metadata, unless_taken
 from services.catalog.records import MalformedRunError
 
 UNITS = "ug/cm^2"
@@ -81,7 +80,7 @@ def _ensure_nan_stack(group: Any, element: str, shape: tuple[int, int, int]) -> 
     )
     stack = None
     with unless_taken():
-        stack = group.new("array", [DataSource(structure_family="array", structure=structure)], key=element)
+        stack = create_empty_array(group, element, structure)
     stack = group[element] if stack is None else stack
     _fill_with_nan(stack, shape)
     return stack

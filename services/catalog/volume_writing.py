@@ -13,9 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec
-from tiled.structures.data_source import DataSource
 
-from services.catalog.client import Catalog, catalog_errors, create_container, ensure_container, merge_metadata
+from services.catalog.client import (
+    Catalog,
+    catalog_errors,
+    create_array,
+    create_container,
+    create_empty_array,
+    ensure_container,
+    merge_metadata,
+)
 from services.catalog.records import CatalogError, NotFoundError, VolumeRecord
 from services.catalog.stacks import UNITS as STACK_UNITS
 from services.catalog.volumes import (
@@ -292,8 +299,7 @@ def _make_array(
         ),
         dims=dims,
     )
-    source = DataSource(structure_family="array", structure=structure)
-    parent.new("array", [source], key=key, metadata=dict(metadata))
+    create_empty_array(parent, key, structure, metadata)
 
 
 def _write_images(container: Any, element: str, images: VolumeImages, shape: tuple[int, ...]) -> None:
@@ -306,13 +312,13 @@ def _write_images(container: Any, element: str, images: VolumeImages, shape: tup
         }
         for key, (image, what) in views.items():
             pixels = np.ascontiguousarray(image, np.float32)
-            container.write_array(pixels, key=key, dims=dims, metadata=described | what)
+            create_array(container, key, pixels, dims, described | what)
 
 
 def _write_curve(container: Any, element: str, curve: ResolutionCurve) -> None:
     """Every column an array of its own, on the frequencies beside it."""
     metadata = {"element": element, "source": curve.source, **curve.metadata}
-    node = container.create_container(curve_key(element, curve.source), metadata=metadata)
-    node.write_array(curve.frequency_per_nm, key="frequency_per_nm", dims=("shell",), metadata={"units": "1/nm"})
+    node = create_container(container, curve_key(element, curve.source), metadata)
+    create_array(node, "frequency_per_nm", curve.frequency_per_nm, ("shell",), {"units": "1/nm"})
     for name, values in {"correlation": curve.values, **curve.thresholds}.items():
-        node.write_array(values, key=name, dims=("shell",), metadata={"x": "frequency_per_nm"})
+        create_array(node, name, values, ("shell",), {"x": "frequency_per_nm"})

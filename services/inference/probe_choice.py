@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from models.physics.probe import Probe
 from models.run_schema import ProjectionStart
-from services.catalog.client import Catalog
+from services.catalog.client import AccessTags, Catalog
 from services.catalog.parking import parked_runs
 from services.catalog.probes import ProbeRecord, choose_probe, list_probes, read_probe
 from services.catalog.records import NotFoundError
@@ -25,7 +25,7 @@ class ProbeChoice:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._named: Recent[tuple[str | None, float], ProbeRecord] = Recent(_KEPT)
+        self._named: Recent[tuple[str | None, float, AccessTags], ProbeRecord] = Recent(_KEPT)
         self._read: Recent[tuple[str, str], Probe] = Recent(_KEPT)
         self._noted: Recent[str, str] = Recent(_KEPT)
         self._scans: Recent[str, tuple[FinishedRun | None]] = Recent(_KEPT)
@@ -36,7 +36,7 @@ class ProbeChoice:
         Raises:
             WaitingError: it is not there yet; the series says so.
         """
-        by_name = (start.probe, start.energy_kev)
+        by_name = (start.probe, start.energy_kev, series.access_tags)
         known = self._named.get(by_name)
         if known is not None:
             return known
@@ -49,6 +49,7 @@ class ProbeChoice:
                 before=run.start_time,
                 optics=start.optics,
                 run_uid=None if own is None else own.run_uid,
+                access_tags=series.access_tags,
             )
         except NotFoundError as error:
             self._wait(series, str(error), error)

@@ -16,7 +16,7 @@ from services.catalog.client import Catalog
 from services.catalog.probes import ProbeRecord
 from services.catalog.provenance import software_versions
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
-from services.catalog.runs import FinishedRun, projection_start, read_measured
+from services.catalog.runs import FinishedRun, access_tags_of_run, projection_start, read_measured
 from services.catalog.series_layout import SeriesNode, ensure_fine_stacks, ensure_series
 from services.catalog.stacks import Stacks
 from services.catalog.writing import summarise_series, write_coarse, write_fine, write_trust
@@ -183,6 +183,7 @@ class Processor:
     def _prepare(self, run: FinishedRun, start: ProjectionStart) -> Prepared | Outcome:
         watch = Stopwatch()
         series = self._open_series(start)
+        series.check_owner(run.run_uid, access_tags_of_run(self._catalog, run.run_uid))
         probe = self._probes.choose(series, run, start) if start.purpose == "coarse" else None
         watch.lap("open")
         with LoggedPool(1) as threads:

@@ -275,7 +275,7 @@ def _connect_patiently(settings: Settings, stop: threading.Event, status: Status
     uri = str(settings.tiled.uri)
     while not stop.is_set():
         try:
-            return connect(uri, settings.tiled.api_key.get_secret_value())
+            return connect(uri, settings.tiled.key)
         except CatalogUnreachableError as error:
             log.warning("%s; waiting for it", error)
             status.update(state="waiting for Tiled", last_error=str(error))

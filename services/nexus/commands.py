@@ -36,7 +36,7 @@ def export(
     settings = stack_settings(context, folder)
     with (
         ended_by_signals(130),
-        connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()) as catalog,
+        connect(str(settings.tiled.uri), settings.tiled.key) as catalog,
         progress_bars(console) as following,
         appearing(out) as partial,
     ):

@@ -84,6 +84,7 @@ class Doorkeeper:
                 self._remembered[digest] = (now + self._remember_s, visible)
 
     def _ask_tiled(self, key: str) -> frozenset[str]:
+        self._check_reads_data(key)
         visible: set[str] = set()
         while True:
             page = self._page_of_series(key, len(visible))
@@ -91,16 +92,16 @@ class Doorkeeper:
             if len(page) < _PAGE:
                 return frozenset(visible)
 
+    def _check_reads_data(self, key: str) -> None:
+        """Where keys can be limited, one that lists and reads no data must not get pictures of them from us."""
+        response = self._get(key, "/api/v1/auth/apikey")
+        if response.is_success and {"inherit", "read:data"}.isdisjoint(response.json()["scopes"]):
+            raise Problem(HTTPStatus.FORBIDDEN, "Your Tiled API key does not read data: ask for one with read:data")
+
     def _page_of_series(self, key: str, offset: int) -> list[str]:
-        query: dict[str, Any] = {"fields": "", "page[offset]": offset, "page[limit]": _PAGE}
-        try:
-            response = self._http.get(
-                "/api/v1/search/processed", params=query, headers={"Authorization": f"Apikey {key}"}
-            )
-        except httpx.HTTPError as error:
-            raise tiled_unreachable("Tiled, which checks your key, does not answer: try again") from error
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
-            raise _unauthorized("Tiled does not accept this API key: it is wrong, expired or may not read")
+        response = self._get(
+            key, "/api/v1/search/processed", {"fields": "", "page[offset]": offset, "page[limit]": _PAGE}
+        )
         if response.status_code == HTTPStatus.FORBIDDEN:
             raise Problem(
                 HTTPStatus.FORBIDDEN, "Your Tiled API key does not open /processed: ask for one that may read it"
@@ -110,6 +111,15 @@ class Doorkeeper:
         if not response.is_success:
             raise tiled_unreachable(f"Tiled, which checks your key, answered {response.status_code}: try again")
         return [str(entry["id"]) for entry in response.json()["data"]]
+
+    def _get(self, key: str, path: str, query: dict[str, Any] | None = None) -> httpx.Response:
+        try:
+            response = self._http.get(path, params=query, headers={"Authorization": f"Apikey {key}"})
+        except httpx.HTTPError as error:
+            raise tiled_unreachable("Tiled, which checks your key, does not answer: try again") from error
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            raise _unauthorized("Tiled does not accept this API key: it is wrong, expired or may not read")
+        return response
 
 
 @dataclass(frozen=True)

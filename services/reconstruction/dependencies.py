@@ -36,7 +36,7 @@ class CatalogConnection:
         """
         with self._lock:
             if self._catalog is None:
-                self._catalog = connect(str(self._settings.uri), self._settings.api_key.get_secret_value())
+                self._catalog = connect(str(self._settings.uri), self._settings.key)
             return self._catalog
 
     def close(self) -> None:

@@ -56,4 +56,4 @@ def _catalog() -> Catalog:
     torch.set_num_threads(settings.reconstruction.threads)
     # Tiled's client reads through Dask, which would hand that back to this cluster, with the key inside, and wait.
     dask.config.set(scheduler="synchronous")
-    return connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value())
+    return connect(str(settings.tiled.uri), settings.tiled.key)

@@ -14,7 +14,7 @@ def with_stack_address(settings: Settings) -> Settings:
     Raises:
         StackError: no key was given and no stack runs in the folder.
     """
-    if settings.tiled.api_key.get_secret_value():
+    if settings.tiled.key.current():
         return settings
     folder = StackFolder(settings.folder.resolve())
     record = read_stack_file(folder)

@@ -60,7 +60,7 @@ def _client(settings: Settings) -> httpx.Client:
     reconstruction = settings.reconstruction
     return httpx.Client(
         base_url=f"http://{reconstruction.host}:{reconstruction.port}/api/v1",
-        headers={"Authorization": f"Apikey {settings.tiled.api_key.get_secret_value()}"},
+        headers={"Authorization": f"Apikey {settings.tiled.key.current()}"},
         timeout=30.0,
     )
 

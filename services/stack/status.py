@@ -36,7 +36,7 @@ def print_status(settings: Settings, console: Console) -> bool:
     folder = StackFolder(settings.folder.resolve())
     down = _print_processes(folder, console)
     try:
-        catalog = connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value())
+        catalog = connect(str(settings.tiled.uri), settings.tiled.key)
     except CatalogError as error:
         console.print(f"[red]Tiled does not answer:[/] {escape(str(error))}", soft_wrap=True)
         down.append("Tiled")

@@ -108,5 +108,5 @@ def finetune(
     configure_logging("WARNING")
     settings = stack_settings(context, folder)
     request = Request(series, out, epochs, minutes, tuple(element or ()), start_from, device, seed)
-    with connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()) as catalog:
+    with connect(str(settings.tiled.uri), settings.tiled.key) as catalog:
         run_fine_tuning(request, catalog, console)

@@ -1,0 +1,1 @@
+"""Who may do what: services and their keys, proposals and their people."""
