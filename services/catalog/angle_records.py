@@ -99,8 +99,8 @@ def commit_angle(series: SeriesNode, hold: Hold, raw: RawProjection, details: Ma
 
     Returns:
         False where somebody came in between. Another run of the same angle: then nothing is complete, and since what
-        was written may be a mixture, the later run is marked to be done once more. Another worker, which believed us
-        dead: it writes the same and completes it.
+        was written may be a mixture, the later run is marked to be done once more, and so it is by whoever has it.
+        Another worker, which believed us dead: it writes the same and completes it.
     """
     with catalog_errors(f"completing angle {hold.key} of series {series.key}"):
         node = series.projections[hold.key]
@@ -108,7 +108,7 @@ def commit_angle(series: SeriesNode, hold: Hold, raw: RawProjection, details: Ma
         if record.run_uid != raw.run_uid:
             merge_metadata(node, {"state": "redo"})
             return False
-        if record.turn != hold.turn:
+        if record.turn != hold.turn or record.state == "redo":
             return False
         merge_metadata(node, {**details, "error": None, "state": "complete"})
         return True

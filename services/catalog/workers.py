@@ -32,7 +32,8 @@ def publish_worker(catalog: Catalog, name: str, says: Mapping[str, Any]) -> None
     with catalog_errors(f"telling the state of worker {name}"):
         key = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
         workers = ensure_container(catalog.processed, WORKERS)
-        if create_container(workers, key, word, [Spec(WORKER_SPEC, version="1.0")]) is None:
+        # Its own, and administrators': what it says last may name somebody's series.
+        if create_container(workers, key, word, [Spec(WORKER_SPEC, version="1.0")], access_tags=frozenset()) is None:
             merge_metadata(workers[key], word)
 
 

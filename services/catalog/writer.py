@@ -8,6 +8,7 @@ from bluesky_tiled_plugins import TiledWriter
 
 from services.catalog.client import Catalog, access_tags_of, catalog_errors
 from services.catalog.records import CatalogError
+from services.catalog.runs import FinishedRun
 
 
 def run_writer(catalog: Catalog, backup_directory: Path) -> Any:
@@ -38,4 +39,4 @@ def newest_scan_id(catalog: Catalog) -> int:
     """The scan id of the run written last; 0 in an empty catalogue."""
     with catalog_errors("looking for the newest run"):
         newest = catalog.raw.sort(("", -1)).values().head(1)
-    return max((int(run.metadata["start"].get("scan_id", 0)) for run in newest), default=0)
+    return max((FinishedRun.from_metadata(run.item["id"], run.metadata).scan_id for run in newest), default=0)

@@ -12,7 +12,7 @@ from models.run_schema import ProjectionStart
 from models.superres.enhancer import Enhancer
 from services.catalog.angle_records import claim_angle, commit_angle, fail_angle
 from services.catalog.claims import Claims, Hold, Refusal
-from services.catalog.client import Catalog
+from services.catalog.client import Catalog, catalog_errors
 from services.catalog.probes import ProbeRecord
 from services.catalog.provenance import software_versions
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
@@ -143,6 +143,16 @@ class Processor:
         except MalformedRunError as error:
             self.note_failure(run, str(error))
             raise
+
+    def still_ours(self, prepared: Prepared | Outcome) -> Prepared | Outcome:
+        """The same, unless it was taken over since, by a later run of its angle for example."""
+        if isinstance(prepared, Outcome):
+            return prepared
+        with catalog_errors(f"looking after {prepared.hold.key} of series {prepared.series.key}"):
+            if self._claims.keeps(prepared.hold):
+                return prepared
+        self._claims.let_go(prepared.hold)
+        return Outcome.ELSEWHERE
 
     def finish(self, prepared: Prepared) -> Outcome:
         """Process what was prepared.

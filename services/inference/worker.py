@@ -126,7 +126,6 @@ class Worker:
                     self._status.beat()
                     continue
                 self._status.update(state="processing", n_waiting=feed.n_waiting, last_run_uid=run.run_uid)
-                self._read_ahead(feed)
                 with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
                     self._handle(feed, run, ahead)
                 self._status.update(state="idle", n_waiting=feed.n_waiting)
@@ -190,7 +189,7 @@ class Worker:
         self, feed: ProjectionFeed, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None"
     ) -> None:
         try:
-            outcome = self._recover(run) if run.is_probe_scan else self._process(run, ahead)
+            outcome = self._recover(run) if run.is_probe_scan else self._process(feed, run, ahead)
         except WaitingError as waiting:
             self._metrics.waits(run.run_uid)
             self._report_waiting(run, str(waiting))
@@ -212,9 +211,12 @@ class Worker:
             if outcome is Outcome.COMPLETED:
                 self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
 
-    def _process(self, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None") -> Outcome:
-        prepared = self._processor.prepare(run) if ahead is None else ahead.result()
-        return prepared if isinstance(prepared, Outcome) else self._processor.finish(prepared)
+    def _process(self, feed: ProjectionFeed, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None") -> Outcome:
+        prepared = self._processor.prepare(run) if ahead is None else self._processor.still_ours(ahead.result())
+        if isinstance(prepared, Outcome):
+            return prepared
+        self._read_ahead(feed)
+        return self._processor.finish(prepared)
 
     def _recover(self, run: FinishedRun) -> Outcome:
         """The one thing that a stop breaks off: it takes many seconds, and a restart does it again."""

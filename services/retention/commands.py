@@ -32,7 +32,7 @@ def prune(
     configure_logging("WARNING")
     settings = stack_settings(context, folder)
     with ExitStack() as opened:
-        catalog = opened.enter_context(connect(str(settings.tiled.uri), settings.tiled.api_key.get_secret_value()))
+        catalog = opened.enter_context(connect(str(settings.tiled.uri), settings.tiled.key))
         store = None
         if series:
             removals = [removal for key in series for removal in plan_enhanced(catalog, key)]
