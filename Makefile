@@ -1,6 +1,6 @@
 # make demo    the whole chain on this machine: scan -> Tiled -> enhanced maps -> volume, with a picture at the end
 # make test    all tests             make lint    ruff, mypy strict, import-linter
-# make system  the whole topology (PostgreSQL, Redis, two of everything) under faults, load and time
+# make system  what takes minutes: the whole topology (PostgreSQL, Redis, two of everything) under faults, load and time
 # make bench   the timed comparisons of tests/benchmarks       make constraints    refresh the locked versions
 PYTHON ?= python3
 VENV := .venv
@@ -26,7 +26,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 system: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/system -m long --timeout 3600
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -m long --timeout 3600 -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -24,6 +24,8 @@ def enter(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
         monkeypatch.setenv(name, value)
 
 
+# Tiled resolves the adapter's name to its class, and dumps the section again for what it starts.
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_tiled_takes_its_file_with_the_environment_of_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     enter(monkeypatch, "tiled")
     config = parse_configs(ROOT / "deploy/tiled/config.yml")

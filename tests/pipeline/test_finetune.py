@@ -63,6 +63,7 @@ def _finetune(tiled, monkeypatch, *arguments):
     return done.output
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick")
 def test_a_series_with_fine_scans_becomes_weights_that_enhance(tiled, session, tmp_path, monkeypatch):
     angles_deg = list(np.arange(_N_ANGLES) * 180.0 / _N_ANGLES)

@@ -23,6 +23,7 @@ def series_uid(tiled):
     return result.plan_result.series_uid
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_killed_worker_loses_nothing_and_changes_nothing(tiled, series_uid, worker_process, wait_until_done):
     rng = np.random.default_rng(20240125)

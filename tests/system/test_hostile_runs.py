@@ -17,8 +17,8 @@ from tiled_process import TiledProcess
 from models.physics.probe import gaussian_probe
 from models.run_schema import ProjectionStart, XrfDetector
 from models.scan import FlyScan
-from services.catalog.backlog import rejected_runs
 from services.catalog.client import merge_metadata
+from services.catalog.parking import parked_runs
 from services.catalog.probes import import_probe
 from services.catalog.products import find_series
 from services.catalog.records import CatalogError, MalformedRunError
@@ -124,8 +124,8 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
         process.start()
         try:
             began = time.monotonic()
-            while set(bad) - set(rejected_runs(catalog)):
-                left = [bad[uid] for uid in set(bad) - set(rejected_runs(catalog))]
+            while set(bad) - set(parked_runs(catalog)):
+                left = [bad[uid] for uid in set(bad) - set(parked_runs(catalog))]
                 assert time.monotonic() - began < 400, f"not rejected: {str(left)[:2000]}"
                 time.sleep(1.0)
             writer.write(replace(GOOD, series_uid="a good series"))
@@ -134,7 +134,7 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
         finally:
             process.terminate()
             process.join(30)
-        reasons = rejected_runs(catalog)
+        reasons = {uid: run.reason for uid, run in parked_runs(catalog).items()}
 
     print(f"{len(bad)} hostile runs in {time.monotonic() - began:.0f} s, worker's peak {peak_gb:.2f} GB")
     assert process.exitcode == 0

@@ -10,6 +10,7 @@ from services.catalog.parking import park_run, retry_runs
 from services.catalog.probes import Measurement, import_probe
 from services.catalog.records import NotFoundError
 from services.catalog.subscription import ProjectionFeed
+from services.identity.api_key import ApiKey
 
 _LONG_S = 20.0
 _SHORT_S = 0.5
@@ -103,5 +104,5 @@ def test_ptychography_runs_are_offered_until_their_probe_is_there_and_come_befor
 
 
 def test_a_wrong_key_does_not_end_the_feed_and_closing_is_prompt(catalog):
-    with ProjectionFeed(replace(catalog, api_key="wrong"), sweep_s=0.1) as feed:
+    with ProjectionFeed(replace(catalog, key=ApiKey("wrong")), sweep_s=0.1) as feed:
         assert feed.next(_SHORT_S) is None
