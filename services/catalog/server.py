@@ -8,6 +8,7 @@ from typing import Any
 import fastapi.dependencies.utils as fastapi_dependencies
 from fastapi import Request
 from fastapi.responses import JSONResponse
+from obstore.exceptions import BaseError as StoreError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -33,7 +34,7 @@ def create_app() -> Any:
     """
     fastapi_dependencies.get_dependant = _remembered(fastapi_dependencies.get_dependant)
     app = app_factory()
-    for kind in (OSError, DBAPIError, RedisConnectionError, RedisTimeoutError):
+    for kind in (OSError, StoreError, DBAPIError, RedisConnectionError, RedisTimeoutError):
         app.add_exception_handler(kind, _tell)
     return app
 

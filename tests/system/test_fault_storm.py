@@ -38,7 +38,7 @@ VICTIMS = (
     "worker-1", "worker-2", "tiled-1", "tiled-2", "redis", "reconstruction-1", "reconstruction-2", "dask-worker-1",
     "dask-worker-2",
 )  # fmt: skip
-LONGEST_ABSENCE_S, LONGEST_PEACE_S = 3.0, 6.0
+LONGEST_ABSENCE_S, LONGEST_PEACE_S = 3.0, 16.0
 CALM_S = 600.0
 
 

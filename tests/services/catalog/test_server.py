@@ -4,6 +4,7 @@ import errno
 import sqlite3
 
 import pytest
+from obstore.exceptions import GenericError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -15,6 +16,7 @@ from services.catalog.server import STORAGE_FULL, UNAVAILABLE, classified
     [
         (OSError(errno.ENOSPC, "No space left on device"), STORAGE_FULL, "storage of Tiled is full"),
         (OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")), STORAGE_FULL, "full"),
+        (GenericError("Unable to copy data to file: No space left on device (os error 28)"), STORAGE_FULL, "is full"),
         (ConnectionRefusedError(111, "Connect call failed"), UNAVAILABLE, "database of Tiled does not answer"),
         (OperationalError("SELECT", {}, Exception("the database system is shutting down")), UNAVAILABLE, "database"),
         (RedisConnectionError("Error 111 connecting"), UNAVAILABLE, "is Redis up"),
