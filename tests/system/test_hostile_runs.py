@@ -139,7 +139,10 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
     print(f"{len(bad)} hostile runs in {time.monotonic() - began:.0f} s, worker's peak {peak_gb:.2f} GB")
     assert process.exitcode == 0
     assert peak_gb < 1.5
-    assert all(uid in reasons[uid] and len(reasons[uid]) < 2000 for uid in bad)
+    unclear = {str(bad[uid])[:80]: reasons[uid][:300] for uid in bad if not 10 < len(reasons[uid]) < 2000}
+    stumbled = {str(bad[uid])[:80]: reasons[uid][:300] for uid in bad if "given up" in reasons[uid]}
+    assert not unclear
+    assert not stumbled
 
 
 def _wait_until_done(catalog: Any, series_uid: str) -> None:
