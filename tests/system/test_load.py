@@ -41,7 +41,7 @@ MOST_SLOWDOWN = 2.0
 @pytest.fixture(scope="module")
 def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
     """Databases and two Tiled; workers are our own."""
-    with running_topology(tmp_path_factory.mktemp("load"), Size(2, 0, 0, 0)) as running:
+    with running_topology(tmp_path_factory.mktemp("load"), Size(2, 0, 1, 0)) as running:
         with running.connect() as catalog:
             import_probe(catalog, gaussian_probe(fwhm_nm=60.0, energy_kev=10.0), "round")
         yield running
