@@ -114,8 +114,8 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
         bad = {writer.write(GOOD, leave_out=EVERYTHING): wrong for wrong in MUTATED}
         for uid, wrong in bad.items():  # by the back door: event-model refuses some of them, others may not
             merge_metadata(catalog.raw[uid], {"start": wrong})
-        for spoil in SPOILS:
-            uid = writer.write(replace(GOOD, series_uid=f"series {spoil.__name__}"))
+        for number, spoil in enumerate(SPOILS):
+            uid = writer.write(replace(GOOD, series_uid=f"{number:08d} {spoil.__name__}"))  # its first letters name it
             spoil(tiled.folder.raw / f"{uid}-xrf.h5")
             bad[uid] = {"file": spoil.__name__}
         process = multiprocessing.get_context("spawn").Process(
