@@ -128,8 +128,10 @@ def completed(catalog: Catalog) -> list[float]:
 
 
 def projections(catalog: Catalog, key: str) -> list[Mapping[str, Any]]:
-    """Metadata of every record of a series."""
-    return [node.metadata for node in catalog.processed[key, "projections"].values()]
+    """Metadata of every record of a series; none of one that is just being made."""
+    with suppress(KeyError):
+        return [node.metadata for node in catalog.processed[key, "projections"].values()]
+    return []
 
 
 def latency_s(catalog: Catalog, write: Callable[[ProjectionStart], str], start: ProjectionStart) -> float:

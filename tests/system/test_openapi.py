@@ -32,7 +32,7 @@ def test_no_request_of_any_shape_breaks_or_hangs_the_service(topology: Topology)
     command = [
         console_script("schemathesis"), "run", f"{topology.service_uri()}/api/v1/openapi.json",
         "--header", f"Authorization: Apikey {topology.api_key}",
-        "--checks", "not_a_server_error", "--max-time", str(60 * MINUTES), "--max-examples", "100000",
+        "--checks", "not_a_server_error", "--max-time", str(round(60 * MINUTES)), "--max-examples", "100000",
         "--request-timeout", str(LONGEST_ANSWER_S), "--seed", str(SEED), "--suppress-health-check", "all",
         "--continue-on-failure", "--no-color",
     ]  # fmt: skip
