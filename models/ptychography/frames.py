@@ -104,3 +104,17 @@ class Frames:
     def of(self, points: Indices) -> "Frames":
         """Some of the points."""
         return replace(self, counts=self.counts[points], positions_px=self.positions_px[points])
+
+
+def from_centroid_px(frame: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, n) distance of each pixel from the centroid of a frame (n, n)."""
+    q = np.arange(len(frame)) - len(frame) // 2
+    y, x = (float((q * frame.sum(axis)).sum() / frame.sum()) for axis in (1, 0))
+    return np.asarray(np.hypot(q[:, None] - y, q - x))
+
+
+def radius_holding_px(frame: NDArray[np.float64], distance_px: NDArray[np.float64], share: float) -> float:
+    """Distance within which so much of a frame (n, n) lies."""
+    order = np.argsort(distance_px, axis=None)
+    within = np.cumsum(frame.ravel()[order]) <= share * frame.sum()
+    return float(distance_px.ravel()[order][int(within.sum()) - 1])

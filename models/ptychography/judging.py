@@ -6,7 +6,7 @@ from scipy.special import xlogy
 from scipy.stats import poisson
 
 from models.ptychography.fit import Fields, expected_counts
-from models.ptychography.frames import Frames, Indices
+from models.ptychography.frames import Frames, Indices, from_centroid_px, radius_holding_px
 
 WEAK_RAD = 0.045
 """Of `structure_rad`: below, no object tells the probe. Sharp leaves whose phases spread over 0.25 rad have 0.04 and
@@ -73,12 +73,9 @@ def scattered_share(frames: Frames) -> float:
     Beyond 1.3 times the radius, about the mean frame's centroid, that holds 90 % of it.
     """
     mean = frames.mean_frame() * frames.seen()
-    q = np.arange(len(mean)) - len(mean) // 2
-    y, x = (float((q * mean.sum(axis)).sum() / mean.sum()) for axis in (1, 0))
-    radius = np.hypot(q[:, None] - y, q - x)
-    order = np.argsort(radius, axis=None)
-    within = np.cumsum(mean.ravel()[order]) <= _BRIGHT * mean.sum()
-    return float(mean[radius > _BEYOND * radius.ravel()[order][int(within.sum())]].sum() / mean.sum())
+    distance_px = from_centroid_px(mean)
+    beyond = distance_px > _BEYOND * radius_holding_px(mean, distance_px, _BRIGHT)
+    return float(mean[beyond].sum() / mean.sum())
 
 
 def transfer_difference(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:

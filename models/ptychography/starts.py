@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.ptychography.fit import Wave
-from models.ptychography.frames import Frames
+from models.ptychography.frames import Frames, from_centroid_px, radius_holding_px
 
 _WITHIN = 0.98  # of the photons, in the radius that a defocus counts to
 _FIRST_RAD, _APART_RAD = 3.0, 6.0  # a fit finds what lies within about 4 rad of its start
@@ -18,7 +18,7 @@ _FIRST_RAD, _APART_RAD = 3.0, 6.0  # a fit finds what lies within about 4 rad of
 def focus_at(frames: Frames, defocus_rad: float) -> Wave:
     """(1, n, n) a probe with the mean frame's amplitude and a parabola of phase: this much at the aperture's edge."""
     mean = frames.mean_frame()
-    radius = _from_centroid(mean)
+    radius = from_centroid_px(mean)
     phase = defocus_rad * (radius / _aperture_px(mean, radius)) ** 2
     spectrum = np.fft.ifftshift(np.sqrt(mean) * np.exp(1j * phase))
     return np.fft.fftshift(np.fft.ifft2(spectrum, norm="ortho")).astype(np.complex64)[None]
@@ -30,19 +30,11 @@ def likely_defoci(frames: Frames) -> tuple[float, ...]:
     The beam's edge lies at 2 d / R * n / (2 pi) pixels from the middle, with the phase d and the aperture R.
     """
     mean = frames.mean_frame()
-    largest = pi / 2 * _aperture_px(mean, _from_centroid(mean))
+    largest = pi / 2 * _aperture_px(mean, from_centroid_px(mean))
     steps = np.arange(_FIRST_RAD, max(largest, 2 * _FIRST_RAD), _APART_RAD)
     return (0.0, *(float(sign * step) for step in steps for sign in (-1, 1)))
 
 
-def _from_centroid(mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    q = np.arange(len(mean)) - len(mean) // 2
-    y, x = (float((q * mean.sum(axis)).sum() / mean.sum()) for axis in (1, 0))
-    return np.asarray(np.hypot(q[:, None] - y, q - x))
-
-
 def _aperture_px(mean: NDArray[np.float64], radius: NDArray[np.float64]) -> float:
     """Radius that holds nearly all photons of a frame."""
-    order = np.argsort(radius, axis=None)
-    within = np.cumsum(mean.ravel()[order]) <= _WITHIN * mean.sum()
-    return max(float(radius.ravel()[order][int(within.sum()) - 1]), 1.0)
+    return max(radius_holding_px(mean, radius, _WITHIN), 1.0)

@@ -53,10 +53,9 @@ class Hold:
     key: str
     turn: int
 
-    def metadata(self) -> Mapping[str, Any]:
-        """As they stand in the catalogue now."""
-        found: Mapping[str, Any] = self.parent[self.key].metadata
-        return found
+    def record(self) -> Any:
+        """As it stands in the catalogue now."""
+        return self.parent[self.key]
 
 
 class Claims:
@@ -141,13 +140,13 @@ class Claims:
         """We did not begin it: whoever asks next may have it at once."""
         self.let_go(hold)
         with catalog_errors(f"giving back {hold.key}"):
-            if self.keeps(hold):
-                merge_metadata(hold.parent[hold.key], {"state": "released"})
+            record = hold.record()
+            if self._is_of(hold, record):
+                merge_metadata(record, {"state": "released"})
 
     def keeps(self, hold: Hold) -> bool:
         """Whether it was not taken over by another worker, which believed us dead."""
-        metadata = hold.metadata()
-        return bool(metadata["worker"] == self.worker and metadata["turn"] == hold.turn)
+        return self._is_of(hold, hold.record())
 
     def forget_others(self) -> None:
         """Tiled was away, so no heart could beat: whoever is dead shows it anew."""
@@ -168,6 +167,9 @@ class Claims:
                 self._thread.start()
         return hold
 
+    def _is_of(self, hold: Hold, record: Any) -> bool:
+        return bool(record.metadata["worker"] == self.worker and record.metadata["turn"] == hold.turn)
+
     def _is_dead(self, place: str, *state: Any) -> bool:
         """Whether a record was seen in the same state a lease ago."""
         now = time.monotonic()
@@ -184,7 +186,8 @@ class Claims:
             for hold in held:
                 try:
                     with catalog_errors(f"showing that {self.worker} works on {hold.key}"):
-                        if self.keeps(hold):
-                            merge_metadata(hold.parent[hold.key], {"beats": beats})
+                        record = hold.record()
+                        if self._is_of(hold, record):
+                            merge_metadata(record, {"beats": beats})
                 except (CatalogError, KeyError) as error:
                     log.warning("%s", error)

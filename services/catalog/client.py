@@ -21,6 +21,7 @@ from services.identity.api_key import ApiKey, KeyAuth, KeyFileError
 AccessTags = frozenset[str]
 
 _PROBE_TIMEOUT_S = 5.0
+_BUSY = "it is overloaded or starting"
 _UNREACHABLE_STATUS = frozenset({429, 502, 503, 504})
 
 _TREES: dict[str, list[Spec]] = {
@@ -182,6 +183,14 @@ def unless_taken() -> Iterator[None]:
             raise
 
 
+def detail_of(response: httpx.Response, otherwise: str = "") -> str:
+    """What an answer says of itself; where it says nothing ``otherwise``, or its status in words."""
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError, httpx.ResponseNotRead):
+        return otherwise or response.reason_phrase
+
+
 @contextmanager
 def catalog_errors(doing: str) -> Iterator[None]:
     """Turn what the HTTP client raises while ``doing`` something into the catalogue's own errors, without the key."""
@@ -196,20 +205,14 @@ def catalog_errors(doing: str) -> Iterator[None]:
         if status == httpx.codes.INSUFFICIENT_STORAGE:
             raise CatalogUnreachableError(f"{doing}: the storage of Tiled is full: make space there") from error
         if status in _UNREACHABLE_STATUS:
-            raise CatalogUnreachableError(f"{doing}: Tiled answered {status}{_told(error.response)}") from error
+            raise CatalogUnreachableError(
+                f"{doing}: Tiled answered {status}, {detail_of(error.response, _BUSY)}"
+            ) from error
         if status == httpx.codes.NOT_FOUND:
             raise NotFoundError(f"{doing}: Tiled has no such node") from error
         raise CatalogError(f"{doing}: Tiled answered {status} {error.response.reason_phrase}") from error
     except httpx.TransportError as error:
         raise CatalogUnreachableError(f"{doing}: Tiled does not answer ({type(error).__name__})") from error
-
-
-def _told(response: httpx.Response) -> str:
-    """Why it is not available, where it says so."""
-    try:
-        return f", {response.json()['detail']}"
-    except (ValueError, KeyError, TypeError, httpx.ResponseNotRead):
-        return ", it is overloaded or starting"
 
 
 def _check_access(base_uri: str, key: ApiKey) -> None:

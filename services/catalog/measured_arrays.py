@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tiled.client.utils import MSGPACK_MIME_TYPE, handle_error
 
 from models.run_schema import LARGEST_PROJECTION_BYTES
-from services.catalog.client import Catalog
+from services.catalog.client import Catalog, detail_of
 from services.catalog.records import CatalogUnreachableError, MalformedRunError
 
 _PAUSES_S = (0.5, 2.0)
@@ -97,7 +97,7 @@ def _content(catalog: Catalog, run_uid: str, array: MeasuredArray, first: int, s
     for pause_s in (*_PAUSES_S, None):
         response = _ask(catalog, array.address, parameters)
         if response.status_code in _REFUSED:
-            raise MalformedRunError(f"run {run_uid}: {array.name} cannot be read: {_detail(response)}")
+            raise MalformedRunError(f"run {run_uid}: {array.name} cannot be read: {detail_of(response)}")
         if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
             return bytes(handle_error(response).content)
         _check_run_is_known(catalog, run_uid)
@@ -106,7 +106,7 @@ def _content(catalog: Catalog, run_uid: str, array: MeasuredArray, first: int, s
     assert response is not None
     raise MalformedRunError(
         f"run {run_uid}: Tiled knows the run and cannot read its {array.name}, {array.dtype} of shape {array.shape}: "
-        f"{_detail(response)} ({response.status_code})"
+        f"{detail_of(response)} ({response.status_code})"
     )
 
 
@@ -141,10 +141,3 @@ def _announced(child: Mapping[str, Any]) -> MeasuredArray:
 
 
 _ORDER = {"little": "<", "big": ">"}
-
-
-def _detail(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return response.reason_phrase

@@ -105,7 +105,6 @@ class Processor:
         self._enhancer = enhancer
         self._scale = scale
         self._claims = claims
-        self._owner = claims.worker
         self._metrics = metrics or WorkerMetrics()
         self._met_others_at = -_OTHERS_S
         self._series: Recent[str, SeriesNode] = Recent(_SERIES_KEPT)
@@ -118,23 +117,14 @@ class Processor:
         """Whether another worker was met lately."""
         return time.monotonic() - self._met_others_at < _OTHERS_S
 
-    def process(self, run: FinishedRun) -> Outcome:
-        """Take one finished projection all the way; doing it again changes nothing.
+    def prepare(self, run: FinishedRun) -> Prepared | Outcome:
+        """Make a projection ours and read it; `finish` or `give_back` it then. An outcome where it is not for us.
 
         Raises:
             WaitingError: something it needs is not there yet.
             MalformedRunError: it never can be processed; the message says why.
             WornOutError: it was begun too often and never ended.
             CatalogError: the catalogue failed.
-        """
-        prepared = self.prepare(run)
-        return prepared if isinstance(prepared, Outcome) else self.finish(prepared)
-
-    def prepare(self, run: FinishedRun) -> Prepared | Outcome:
-        """Make a projection ours and read it; `finish` or `give_back` it then. An outcome where it is not for us.
-
-        Raises:
-            As `process`.
         """
         start = projection_start(run.run_uid, run.start)
         check_can_be_fitted(start)
@@ -155,10 +145,11 @@ class Processor:
         return Outcome.ELSEWHERE
 
     def finish(self, prepared: Prepared) -> Outcome:
-        """Process what was prepared.
+        """Take what was prepared all the way; doing it again changes nothing.
 
         Raises:
-            As `process`.
+            MalformedRunError: it never can be processed; the message says why.
+            CatalogError: the catalogue failed.
         """
         series, raw, watch = prepared.series, prepared.raw, prepared.watch
         watch.resume()
@@ -240,7 +231,7 @@ class Processor:
 
     def _process_fine(self, series: SeriesNode, raw: RawProjection, watch: Stopwatch) -> dict[str, Any]:
         stacks = self._fine_stacks.get(series.series_uid) or self._fine_stacks.put(
-            series.series_uid, ensure_fine_stacks(series, raw.start, self._owner)
+            series.series_uid, ensure_fine_stacks(series, raw.start, self._claims.worker)
         )
         maps = fit_projection(raw)
         watch.lap("fit")
@@ -290,7 +281,7 @@ class Processor:
         series = self._series.get(start.series_uid)
         if series is None:
             try:
-                opened = ensure_series(self._catalog, start, self._scale, self._owner)
+                opened = ensure_series(self._catalog, start, self._scale, self._claims.worker)
             except NotFoundError as error:
                 raise WaitingError(str(error)) from error
             series = self._series.put(start.series_uid, opened)

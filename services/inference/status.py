@@ -35,7 +35,7 @@ class WorkerStatus:
     """Runs offered to it and not begun."""
     n_rejected: int = 0
     n_failed: int = 0
-    """Given up after several tries, until the worker is started again."""
+    """Parked after several tries, until somebody has them retried."""
     waiting_for: str = ""
     """What projections lack that cannot be processed now, for example a probe."""
     last_run_uid: str = ""

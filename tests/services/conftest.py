@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projection_runs import EVERYTHING, RunWriter
+from projection_runs import EVERYTHING, SMALL_PROJECTION, RunWriter
 from tiled_process import TiledProcess
 
-from models.run_schema import PTYCHOGRAPHY_SPEC, ProjectionStart, PtychographyStart, XrfDetector
-from models.scan import FlyScan
+from models.run_schema import PTYCHOGRAPHY_SPEC, ProjectionStart, PtychographyStart
 from services.catalog.client import Catalog, connect
 
 
@@ -63,21 +62,7 @@ def everything() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def projection_start() -> ProjectionStart:
     """A small projection: angle 0 of three, 4 x 5 points, one detector of 1024 channels."""
-    return ProjectionStart(
-        series_uid="5e71e5aa-0000-4000-8000-000000000001",
-        series_name="a series",
-        sample_name="ZnMn 32cyc/a",
-        angle_index=0,
-        n_angles=3,
-        theta_deg=-60.0,
-        purpose="coarse",
-        energy_kev=10.0,
-        elements=("Zn", "Mn"),
-        scan=FlyScan((4, 5), step_nm=120.0, dwell_s=0.01),
-        detector=XrfDetector(n_channels=1024, energy_gain_kev=0.011),
-        i0_nominal=1.0e5,
-        angles_deg=(-60.0, 0.0, 60.0),
-    )
+    return SMALL_PROJECTION
 
 
 @pytest.fixture

@@ -26,11 +26,30 @@ from models.run_schema import (
     Y_UM,
     ProjectionStart,
     PtychographyStart,
+    XrfDetector,
 )
+from models.scan import FlyScan
 from services.catalog.client import Catalog
 
 EVERYTHING = (SPECTRA, LIVE_TIME_S, REAL_TIME_S, I0)
 """What a worker needs of a projection; encoders are left out."""
+
+SMALL_PROJECTION = ProjectionStart(
+    series_uid="5e71e5aa-0000-4000-8000-000000000001",
+    series_name="a series",
+    sample_name="ZnMn 32cyc/a",
+    angle_index=0,
+    n_angles=3,
+    theta_deg=-60.0,
+    purpose="coarse",
+    energy_kev=10.0,
+    elements=("Zn", "Mn"),
+    scan=FlyScan((4, 5), step_nm=120.0, dwell_s=0.01),
+    detector=XrfDetector(n_channels=1024, energy_gain_kev=0.011),
+    i0_nominal=1.0e5,
+    angles_deg=(-60.0, 0.0, 60.0),
+)
+"""Angle 0 of three, 4 x 5 points, one detector of 1024 channels."""
 
 Document = tuple[str, dict[str, Any]]
 

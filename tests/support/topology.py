@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -26,6 +27,9 @@ from pydantic import HttpUrl, SecretStr
 from topology_places import Places, Size
 
 from services.catalog.client import Catalog, connect
+from services.catalog.products import find_series
+from services.catalog.records import CatalogError
+from services.reconstruction.jobs import FINAL_STATES
 from services.settings import BeamlineSettings, ReconstructionSettings, Settings, TiledSettings, WorkerSettings
 
 READY_WITHIN_S = 180.0
@@ -122,6 +126,17 @@ class Topology:
         """A client of the reconstruction service of that number, with the key."""
         headers = {"Authorization": f"Apikey {self.api_key}"}
         return httpx.Client(base_url=f"{self.service_uri(number)}/api/v1", headers=headers, timeout=timeout_s)
+
+    def ended_job(self, job_id: str, number: int, timeout_s: float) -> dict[str, Any]:
+        """A reconstruction once it has ended, as the service of that number tells it."""
+        deadline = time.monotonic() + timeout_s
+        with self.api(number) as api:
+            while True:
+                job: dict[str, Any] = api.get(f"/reconstructions/{job_id}").json()
+                if job.get("state") in FINAL_STATES:
+                    return job
+                assert time.monotonic() < deadline, job
+                time.sleep(0.2)
 
     def redis(self) -> "redis.Redis[bytes]":
         """A client of Redis, to be closed by whoever asks."""
@@ -241,6 +256,13 @@ class Topology:
 
     def _has_registered(self, name: str) -> Callable[[], bool]:
         return lambda: "Registered to" in self.process(name).log(since_start=True)
+
+
+def n_done(catalog: Catalog, series_uid: str) -> int:
+    """Angles done of a series; none where it is not there yet, or Tiled is away."""
+    with suppress(CatalogError):
+        return len(find_series(catalog, series_uid).done_angles)
+    return 0
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from process_tree import wait_until
-from topology import Topology, running_topology
+from topology import Topology, n_done, running_topology
 
 from services.beamline.session import open_session
 from services.catalog.angle_records import read_records
@@ -25,7 +25,7 @@ from services.catalog.client import Catalog
 from services.catalog.parking import parked_runs
 from services.catalog.probes import import_probe
 from services.catalog.products import find_series, read_consistency, read_lineage, read_sigma, read_stack, read_trust
-from services.catalog.records import CatalogError, SeriesRecord
+from services.catalog.records import SeriesRecord
 from services.catalog.volumes import list_volumes
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3000)]
@@ -101,7 +101,7 @@ def test_forty_faults_lose_nothing_double_nothing_and_change_nothing(topology: T
         restored = restore_backups(catalog, topology.folder / "backup")
         for uid in series_uids:
             wait_until(lambda uid=uid: n_done(catalog, uid) == N_ANGLES, CALM_S, f"all angles of {uid} are done")
-        ended = [ended_job(topology, job_id) for job_id in jobs]
+        ended = [topology.ended_job(job_id, 1, CALM_S) for job_id in jobs]
         print(f"all done after {time.monotonic() - began:.0f} s; {len(restored)} runs came from the backup at the end")
 
         assert [job["state"] for job in ended] == ["succeeded"] * len(jobs), [job["error"] for job in ended]
@@ -144,25 +144,6 @@ def asked_for(topology: Topology, series_uid: str) -> str:
         assert time.monotonic() < deadline, "no service accepted a job"
         time.sleep(0.5)
     raise AssertionError
-
-
-def ended_job(topology: Topology, job_id: str) -> dict[str, Any]:
-    """A job once it has ended."""
-    deadline = time.monotonic() + CALM_S
-    with topology.api(1) as api:
-        while True:
-            job: dict[str, Any] = api.get(f"/reconstructions/{job_id}").json()
-            if job["state"] in ("succeeded", "failed", "cancelled"):
-                return job
-            assert time.monotonic() < deadline, job
-            time.sleep(0.5)
-
-
-def n_done(catalog: Catalog, series_uid: str) -> int:
-    """Angles done; none where the series is not there yet."""
-    with suppress(CatalogError):
-        return len(find_series(catalog, series_uid).done_angles)
-    return 0
 
 
 def records(catalog: Catalog, series_uid: str) -> dict[str, Any]:

@@ -11,12 +11,10 @@ import pytest
 from hostile_files import SPOILS
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from projection_runs import EVERYTHING, RunWriter
+from projection_runs import EVERYTHING, SMALL_PROJECTION, RunWriter
 from tiled_process import TiledProcess
 
 from models.physics.probe import gaussian_probe
-from models.run_schema import ProjectionStart, XrfDetector
-from models.scan import FlyScan
 from services.catalog.client import merge_metadata
 from services.catalog.parking import parked_runs
 from services.catalog.probes import import_probe
@@ -26,21 +24,7 @@ from services.catalog.runs import projection_start
 from services.inference import worker
 
 SEED = 20261126
-GOOD = ProjectionStart(
-    series_uid="5e71e5aa-0000-4000-8000-000000000001",
-    series_name="a series",
-    sample_name="ZnMn-32cyc",
-    angle_index=0,
-    n_angles=1,
-    theta_deg=0.0,
-    purpose="coarse",
-    energy_kev=10.0,
-    elements=("Zn", "Mn"),
-    scan=FlyScan((4, 5), step_nm=120.0, dwell_s=0.01),
-    detector=XrfDetector(n_channels=1024, energy_gain_kev=0.011),
-    i0_nominal=1.0e5,
-    angles_deg=(0.0,),
-)
+GOOD = replace(SMALL_PROJECTION, sample_name="ZnMn-32cyc", n_angles=1, theta_deg=0.0, angles_deg=(0.0,))
 WHOLE = GOOD.to_metadata()
 USED = (
     *("series_uid", "series_name", "sample_name", "angle_index", "n_angles", "theta_deg", "purpose", "energy_kev"),

@@ -16,10 +16,9 @@ import httpx
 import numpy as np
 import pytest
 from many_users import TiledOfMany
-from projection_runs import RunWriter
+from projection_runs import SMALL_PROJECTION, RunWriter
 
 from models.physics.probe import gaussian_probe
-from models.run_schema import ProjectionStart, XrfDetector
 from models.scan import FlyScan
 from services.catalog.client import Catalog, access_tags_of, connect
 from services.catalog.parking import parked_runs
@@ -31,19 +30,13 @@ from services.stack.processes import Child, Command, console_script
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 N_ANGLES = 4
-START = ProjectionStart(
+START = replace(
+    SMALL_PROJECTION,
     series_uid="a11ce000-0000-4000-8000-000000000001",
-    series_name="a series",
     sample_name="ZnMn",
-    angle_index=0,
     n_angles=N_ANGLES,
     theta_deg=0.0,
-    purpose="coarse",
-    energy_kev=10.0,
-    elements=("Zn", "Mn"),
     scan=FlyScan((6, 8), step_nm=120.0, dwell_s=0.01),
-    detector=XrfDetector(n_channels=1024, energy_gain_kev=0.011),
-    i0_nominal=1.0e5,
     angles_deg=(0.0, 45.0, 90.0, 135.0),
 )
 CALLERS = ("anonymous", "wrong", "eve", "bob", "alice", "sam", "worker", "root")

@@ -15,12 +15,11 @@ from uuid import uuid4
 import pytest
 from fixed_cost import fixed_cost_workers
 from process_tree import wait_until
-from projection_runs import RunWriter
+from projection_runs import SMALL_PROJECTION, RunWriter
 from topology import Size, Topology, running_topology
 
 from models.physics.probe import gaussian_probe
-from models.run_schema import ProjectionStart, XrfDetector
-from models.scan import FlyScan
+from models.run_schema import ProjectionStart
 from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog
 from services.catalog.probes import import_probe
@@ -64,21 +63,9 @@ def write(topology: Topology, catalog: Catalog) -> Callable[[ProjectionStart], s
 
 def series_start() -> ProjectionStart:
     """Of a new series."""
-    return ProjectionStart(
-        series_uid=str(uuid4()),
-        series_name="load",
-        sample_name="load",
-        angle_index=0,
-        n_angles=max(N_ANGLES, 2 * N_LIVE),
-        theta_deg=0.0,
-        purpose="coarse",
-        energy_kev=10.0,
-        elements=("Zn",),
-        scan=FlyScan((4, 5), step_nm=120.0, dwell_s=0.01),
-        detector=XrfDetector(n_channels=1024, energy_gain_kev=0.011),
-        i0_nominal=1.0e5,
-        probe="round",
-    )
+    n_angles = max(N_ANGLES, 2 * N_LIVE)
+    uid = str(uuid4())
+    return replace(SMALL_PROJECTION, series_uid=uid, elements=("Zn",), n_angles=n_angles, angles_deg=(), probe="round")
 
 
 def settings(topology: Topology, number: int) -> Settings:

@@ -11,15 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 from process_tree import wait_until
-from topology import Size, running_topology
+from topology import Size, n_done, running_topology
 
 from services.beamline.session import open_session
 from services.catalog.backup import restore_backups
-from services.catalog.client import Catalog
 from services.catalog.parking import parked_runs
 from services.catalog.probes import import_probe
-from services.catalog.products import find_series
-from services.catalog.records import CatalogError
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -97,13 +94,6 @@ def scanned(session) -> str:
     done = session.RE(plan(sample="outage", angles_deg=angles_deg, fov_um=[0.96, 0.96], step_nm=120.0))
     assert done.exit_status == "success"
     return str(done.plan_result.series_uid)
-
-
-def n_done(catalog: Catalog, series_uid: str) -> int:
-    """Angles done; none where the series is not there yet."""
-    with suppress(CatalogError):
-        return len(find_series(catalog, series_uid).done_angles)
-    return 0
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import random
 import shutil
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,12 +71,7 @@ def job(topology: Topology, series: SeriesRecord) -> Finished:
 
 def wait_for_job(topology: Topology, job_id: str, number: int, timeout_s: float = 180.0) -> Finished:
     """Ask a service until a job has ended well."""
-    deadline, told = time.monotonic() + timeout_s, {"state": "unknown"}
-    with topology.api(number) as api:
-        while told["state"] not in ("succeeded", "failed", "cancelled"):
-            assert time.monotonic() < deadline, told
-            time.sleep(0.2)
-            told = api.get(f"/reconstructions/{job_id}").json()
+    told = topology.ended_job(job_id, number, timeout_s)
     assert told["state"] == "succeeded", told
     return Finished(job_id, told)
 
