@@ -2,8 +2,9 @@
 
 What is worked on has a record, a container that Tiled creates once. Every later turn at it, because its worker died or
 because it is to be done again, is a container in the record, which Tiled creates once as well; they stay there to tell
-what happened. Who holds a record lets its heart beat. A heart that stood still for a lease, while whoever looks could
-reach Tiled, belongs to a dead worker: no clock of another machine is asked.
+what happened. Who holds a record lets its heart beat in the container of its turn, and not in the record: Tiled reads,
+merges and writes metadata, and of two writers at once one is forgotten. A heart that stood still for a lease, while
+whoever looks could reach Tiled, belongs to a dead worker: no clock of another machine is asked.
 """
 
 import logging
@@ -100,13 +101,13 @@ class Claims:
             "state": "writing",
             "worker": self.worker,
             "turn": _FIRST_TURN,
-            "beats": 0,
             "claimed_at": time.time(),
         }
         if create_container(parent, key, claim, access_tags=access_tags) is not None:
             return self._hold(parent, key, _FIRST_TURN)
         record = parent[key]
-        turn = max((int(taken) for taken in record if taken.isdigit()), default=_FIRST_TURN)
+        beats = {int(taken): node.metadata.get("beats", 0) for taken, node in record.items() if taken.isdigit()}
+        turn = max(beats, default=_FIRST_TURN)
         metadata = parent[key].metadata  # after the turns: who takes the next one between is noticed
         says = standing(metadata)
         if says is Standing.SETTLED:
@@ -115,7 +116,7 @@ class Claims:
         is_held = says is Standing.HELD or metadata["turn"] != turn
         mine = metadata["worker"] == self.worker and metadata["turn"] == turn
         place = str(record.uri)
-        if is_held and not mine and not self._is_dead(place, turn, metadata["turn"], metadata["beats"]):
+        if is_held and not mine and not self._is_dead(place, turn, metadata["turn"], beats.get(turn)):
             return Refusal.ELSEWHERE
         self._seen.pop(place, None)
         if turn >= MOST_TURNS and metadata["state"] == "writing":
@@ -187,7 +188,8 @@ class Claims:
                 try:
                     with catalog_errors(f"showing that {self.worker} works on {hold.key}"):
                         record = hold.record()
-                        if self._is_of(hold, record):
-                            merge_metadata(record, {"beats": beats})
+                        # The first turn has a container from its first beat on: few works take so long.
+                        if create_container(record, str(hold.turn), {"worker": self.worker, "beats": beats}) is None:
+                            merge_metadata(record[str(hold.turn)], {"beats": beats})
                 except (CatalogError, KeyError) as error:
                     log.warning("%s", error)

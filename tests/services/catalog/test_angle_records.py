@@ -124,6 +124,15 @@ def test_the_claim_of_a_dead_worker_lapses_and_that_of_a_living_one_does_not(pro
     assert isinstance(claim_angle(series, start, "later", 2.0, other), Hold)
 
 
+def test_a_heart_beats_beside_the_record_and_never_writes_into_it(series, start, worker):
+    hold = claim_angle(series, start, "run", 1.0, worker())
+    claimed = dict(hold.record().metadata)
+    time.sleep(_LEASE_S)
+
+    assert dict(hold.record().metadata) == claimed
+    assert hold.record()[str(hold.turn)].metadata["beats"] >= 1
+
+
 def test_a_worker_taken_for_dead_does_not_complete_what_another_took_over(
     tiled_connection, products, series, start, worker
 ):
