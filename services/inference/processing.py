@@ -134,10 +134,8 @@ class Processor:
             self.note_failure(run, str(error))
             raise
 
-    def still_ours(self, prepared: Prepared | Outcome) -> Prepared | Outcome:
+    def still_ours(self, prepared: Prepared) -> Prepared | Outcome:
         """The same, unless it was taken over since, by a later run of its angle for example."""
-        if isinstance(prepared, Outcome):
-            return prepared
         with catalog_errors(f"looking after {prepared.hold.key} of series {prepared.series.key}"):
             if self._claims.keeps(prepared.hold):
                 return prepared

@@ -67,10 +67,11 @@ def main(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class _Ahead:
-    """A projection that is made ready while another is computed."""
+    """A projection of a backlog that was made ready while another was computed."""
 
     run: FinishedRun
-    prepared: "Future[Prepared | Outcome]"
+    found: Prepared | Exception
+    """Ours and read, or why it could not be."""
 
 
 class Worker:
@@ -105,7 +106,7 @@ class Worker:
         self._processor = Processor(catalog, enhancer, settings.scale, self._claims, self._metrics)
         self._tries: Counter[str] = Counter()
         self._reader = LoggedPool(1, "reading-ahead")
-        self._ahead: _Ahead | None = None
+        self._ahead: Future[_Ahead | None] | None = None
 
     def run(self) -> None:
         """Process until told to stop."""
@@ -133,43 +134,52 @@ class Worker:
         self._claims.close()
         log.info("worker %s: stopped", self._settings.name)
 
-    def _next(self, feed: ProjectionFeed) -> tuple[FinishedRun | None, "Future[Prepared | Outcome] | None"]:
+    def _next(self, feed: ProjectionFeed) -> tuple[FinishedRun | None, _Ahead | None]:
         """What has just finished, then what was read ahead, then the backlog."""
-        if self._ahead is None:
-            return feed.next(_POLL_S, self._processor.is_among_others), None
-        live = feed.next_live()
-        if live is not None:
-            return live, None
-        ahead, self._ahead = self._ahead, None
-        return ahead.run, ahead.prepared
+        if self._ahead is not None:
+            live = feed.next_live()
+            if live is not None:
+                return live, None
+            ahead, self._ahead = self._ahead.result(), None
+            if ahead is not None:
+                return ahead.run, ahead
+        return feed.next(_POLL_S, self._processor.is_among_others), None
 
     def _read_ahead(self, feed: ProjectionFeed) -> None:
         """While this one is computed the next of a backlog is claimed and read."""
-        if self._ahead is not None:
-            return
-        run = feed.next_of_backlog(self._processor.is_among_others)
-        if run is None:
-            return
-        if run.is_probe_scan:
-            feed.release(run.run_uid)
-            return
-        with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
-            self._ahead = _Ahead(run, self._reader.submit(self._processor.prepare, run))
+        if self._ahead is None and feed.queued["backlog"]:
+            self._ahead = self._reader.submit(self._find_ahead, feed)
+
+    def _find_ahead(self, feed: ProjectionFeed) -> _Ahead | None:
+        """The first of the backlog that is for us: of what was listed a while ago others may have done half."""
+        while not self._stop.is_set():
+            run = feed.next_of_backlog(self._processor.is_among_others)
+            if run is None:
+                return None
+            if run.is_probe_scan:
+                feed.release(run.run_uid)
+                return None
+            with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
+                try:
+                    found = self._processor.prepare(run)
+                except Exception as error:
+                    return _Ahead(run, error)
+            if isinstance(found, Prepared):
+                return _Ahead(run, found)
+            self._ended(feed, run, found)
+        return None
 
     def _give_back_what_was_read_ahead(self) -> None:
         self._reader.shutdown()
-        if self._ahead is None or self._ahead.prepared.exception() is not None:
+        ahead = None if self._ahead is None else self._ahead.result()
+        if ahead is None or not isinstance(ahead.found, Prepared):
             return
-        prepared = self._ahead.prepared.result()
-        if isinstance(prepared, Prepared):
-            try:
-                self._processor.give_back(prepared)
-            except CatalogError as error:
-                log.warning("run %s is taken over after a lease: %s", prepared.run.run_uid, error)
+        try:
+            self._processor.give_back(ahead.found)
+        except CatalogError as error:
+            log.warning("run %s is taken over after a lease: %s", ahead.run.run_uid, error)
 
-    def _handle(
-        self, feed: ProjectionFeed, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None" = None
-    ) -> None:
+    def _handle(self, feed: ProjectionFeed, run: FinishedRun, ahead: _Ahead | None = None) -> None:
         """Process one run; whatever happens to it, the worker lives."""
         try:
             self._process_or_park(feed, run, ahead)
@@ -185,9 +195,7 @@ class Worker:
             self._status.update(last_error=f"run {run.run_uid}: {error}")
             self._try_again_or_park(feed, run, error)
 
-    def _process_or_park(
-        self, feed: ProjectionFeed, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None"
-    ) -> None:
+    def _process_or_park(self, feed: ProjectionFeed, run: FinishedRun, ahead: _Ahead | None) -> None:
         try:
             outcome = self._recover(run) if run.is_probe_scan else self._process(feed, run, ahead)
         except WaitingError as waiting:
@@ -201,22 +209,30 @@ class Worker:
             self._status.update(n_rejected=self._status.status.n_rejected + 1, last_error=str(error))
             feed.park(run.run_uid)
         else:
-            self._metrics.ended(run.run_uid, outcome.value)
-            if outcome is Outcome.ELSEWHERE:
-                feed.release(run.run_uid)
-                return
-            feed.settle(run.run_uid)
-            if outcome is Outcome.RECOVERED:
-                self._status.update(n_probes=self._status.status.n_probes + 1)
-            if outcome is Outcome.COMPLETED:
-                self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
+            self._ended(feed, run, outcome)
 
-    def _process(self, feed: ProjectionFeed, run: FinishedRun, ahead: "Future[Prepared | Outcome] | None") -> Outcome:
-        prepared = self._processor.prepare(run) if ahead is None else self._processor.still_ours(ahead.result())
+    def _ended(self, feed: ProjectionFeed, run: FinishedRun, outcome: Outcome) -> None:
+        self._metrics.ended(run.run_uid, outcome.value)
+        if outcome is Outcome.ELSEWHERE:
+            feed.release(run.run_uid)
+            return
+        feed.settle(run.run_uid)
+        if outcome is Outcome.RECOVERED:
+            self._status.update(n_probes=self._status.status.n_probes + 1)
+        if outcome is Outcome.COMPLETED:
+            self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
+
+    def _process(self, feed: ProjectionFeed, run: FinishedRun, ahead: _Ahead | None) -> Outcome:
+        prepared = self._processor.prepare(run) if ahead is None else self._still_ours(ahead)
         if isinstance(prepared, Outcome):
             return prepared
         self._read_ahead(feed)
         return self._processor.finish(prepared)
+
+    def _still_ours(self, ahead: _Ahead) -> Prepared | Outcome:
+        if isinstance(ahead.found, Exception):
+            raise ahead.found
+        return self._processor.still_ours(ahead.found)
 
     def _recover(self, run: FinishedRun) -> Outcome:
         """The one thing that a stop breaks off: it takes many seconds, and a restart does it again."""
