@@ -7,6 +7,7 @@ CREATE ROLE subprobe LOGIN PASSWORD :'jobs_password';
 
 CREATE DATABASE tiled_catalog OWNER tiled;
 CREATE DATABASE tiled_storage OWNER tiled;
+CREATE DATABASE tiled_people OWNER tiled;  -- used by config-multi-user.yml alone
 CREATE DATABASE subprobe_jobs OWNER subprobe;
 
-REVOKE CONNECT ON DATABASE tiled_catalog, tiled_storage, subprobe_jobs FROM PUBLIC;
+REVOKE CONNECT ON DATABASE tiled_catalog, tiled_storage, tiled_people, subprobe_jobs FROM PUBLIC;

@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from compose_file import COMPOSE_FILE, ROOT, compose_document, read_service, variables_of
+from compose_file import COMPOSE_FILE, MULTI_USER_FILE, ROOT, compose_document, read_service, variables_of
 
 SERVICES: dict[str, dict[str, Any]] = compose_document()["services"]
 ENV_EXAMPLE = ROOT / "deploy/env.example"
@@ -22,6 +23,11 @@ def described_variables() -> dict[str, bool]:
     return {match[2]: not match[1] for match in found if match}
 
 
+def used_variables() -> dict[str, str]:
+    """Name of each variable of the compose files, and how it is used."""
+    return variables_of("".join(file.read_text(encoding="utf-8") for file in (COMPOSE_FILE, MULTI_USER_FILE)))
+
+
 def environment_values() -> Iterator[tuple[str, str, str]]:
     """Service, name and value of every environment variable."""
     for service, described in SERVICES.items():
@@ -29,8 +35,9 @@ def environment_values() -> Iterator[tuple[str, str, str]]:
             yield service, name, value
 
 
-def test_the_file_is_valid_compose() -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE_FILE]
+@pytest.mark.parametrize("file", [COMPOSE_FILE, MULTI_USER_FILE], ids=lambda file: file.stem)
+def test_the_file_is_valid_compose(file: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", file]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -40,18 +47,19 @@ if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], c
 
     def test_compose_itself_takes_the_file() -> None:
         given = {name: "0" for name, is_demanded in described_variables().items() if is_demanded}
-        command = ["docker", "compose", "--profile", "*", "--file", str(COMPOSE_FILE), "config", "--quiet"]
-        taken = subprocess.run(command, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"} | given)
-        assert taken.returncode == 0, taken.stderr
+        files = ["--file", str(COMPOSE_FILE), "--file", str(MULTI_USER_FILE)]
+        for chosen in (files[:2], files):
+            command = ["docker", "compose", "--profile", "*", *chosen, "config", "--quiet"]
+            taken = subprocess.run(command, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"} | given)
+            assert taken.returncode == 0, taken.stderr
 
 
 def test_every_variable_is_described_and_every_described_one_is_used() -> None:
-    used = variables_of(COMPOSE_FILE.read_text(encoding="utf-8"))
-    assert set(used) == set(described_variables())
+    assert set(used_variables()) == set(described_variables())
 
 
 def test_secrets_are_demanded_and_everything_else_has_a_default() -> None:
-    used = variables_of(COMPOSE_FILE.read_text(encoding="utf-8"))
+    used = used_variables()
     demanded = {name for name, is_demanded in described_variables().items() if is_demanded}
     assert {name for name, how in used.items() if how == ":?"} == demanded
     assert {name for name, how in used.items() if how == ":-"} == set(described_variables()) - demanded
@@ -133,3 +141,22 @@ def test_the_gpu_worker_reserves_a_gpu_and_computes_on_it() -> None:
     assert worker["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
     assert worker["environment"]["SUBPROBE_WORKER__DEVICE"] == "cuda"
     assert worker["build"]["target"] == "cuda"
+
+
+def test_with_many_users_every_service_has_a_key_of_its_own_and_the_common_one_opens_nothing() -> None:
+    many = compose_document(MULTI_USER_FILE)["services"]
+    keyed = {name for name, given in SERVICES.items() if "SUBPROBE_TILED__API_KEY" in given.get("environment", {})}
+    assert set(many) == keyed | {"tiled", "tiled-init"}
+    files = {name: many[name]["environment"]["SUBPROBE_TILED__API_KEY_FILE"] for name in keyed}
+    assert {name: file.split("/")[-1] for name, file in files.items()} == {
+        "worker": "worker.key",
+        "worker-gpu": "worker.key",
+        "dask-worker": "worker.key",
+        "reconstruction": "reconstruction.key",
+        "queueserver": "writer.key",
+    }
+    assert all(many[name]["environment"]["SUBPROBE_TILED__API_KEY"] == "" for name in keyed)
+    config = many["tiled"]["environment"]["TILED_CONFIG"].replace("/deploy/config", "deploy/tiled")
+    named = set(variables_of((ROOT / config).read_text(encoding="utf-8"))) - {"NAMES"}  # of its comment
+    given = SERVICES["tiled"]["environment"] | many["tiled"]["environment"]
+    assert named <= set(given)

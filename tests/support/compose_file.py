@@ -10,6 +10,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
+MULTI_USER_FILE = ROOT / "deploy/multi-user.yml"
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<how>:[-?])(?P<text>[^}]*))?\})")
 
 
@@ -21,9 +22,9 @@ class Service:
     environment: Mapping[str, str]
 
 
-def compose_document() -> dict[str, Any]:
-    """The whole file, its anchors resolved, its variables not."""
-    document: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text(encoding="utf-8"))
+def compose_document(file: Path = COMPOSE_FILE) -> dict[str, Any]:
+    """A whole file, its anchors resolved, its variables not."""
+    document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return document
 
 

@@ -83,6 +83,10 @@ class PostgresServer:
         return self._run("psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-qtA", *arguments,
                          environment=environment, typed=typed)  # fmt: skip
 
+    def text_of(self, database: str) -> str:
+        """Everything in a database, as SQL."""
+        return self._run("pg_dump", "--format=plain", database)
+
     def dump(self, database: str, file: Path) -> None:
         """`pg_dump` of a database, as deploy/README.md says it."""
         with file.open("wb") as out:

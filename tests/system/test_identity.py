@@ -1,11 +1,10 @@
 """Everybody at everything: who gets what from every route of the service and every node in Tiled, after a real run.
 
-Tiled, a worker and the reconstruction service are processes, each with the key that `subprobe keys` made for it.
+Tiled, a worker and the reconstruction service are processes, each with the key that `subprobe keys` made for it; the
+databases are those of a beamline, in PostgreSQL.
 """
 
-import json
 import re
-import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +14,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from many_users import TiledOfMany
+from many_users import COMMON_KEY, TiledOfMany
+from postgres_server import PostgresServer, running_postgres
 from projection_runs import SMALL_PROJECTION, RunWriter
 
 from models.physics.probe import gaussian_probe
@@ -69,9 +69,16 @@ class Beamline:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TiledOfMany]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """With the databases of a beamline."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[TiledOfMany]:
     """Of two proposals."""
-    running = TiledOfMany(tmp_path_factory.mktemp("many"))
+    running = TiledOfMany(tmp_path_factory.mktemp("many"), postgres)
     yield running
     running.stop()
 
@@ -100,7 +107,7 @@ def _start(server: TiledOfMany, command: str, service: str, port: int) -> Child:
         "SUBPROBE_WORKER__SCALE": "2",
         "SUBPROBE_WORKER__SWEEP_S": "600",  # the stream alone tells of new runs, until it breaks
         "SUBPROBE_RECONSTRUCTION__PORT": str(port),
-        "SUBPROBE_RECONSTRUCTION__DATABASE_URI": server.folder.jobs_uri,
+        "SUBPROBE_RECONSTRUCTION__DATABASE_URI": server.jobs_uri,
     }
     log_file = server.folder.logs / f"{command}.log"
     arguments = [console_script("subprobe"), "--log-level", "DEBUG", command]
@@ -124,7 +131,7 @@ def _measured(server: TiledOfMany, service_uri: str, http: httpx.Client) -> Beam
         series_key = list_series(worker)[0].key
     people = {name: server.key_of(name) for name in ("alice", "bob", "sam", "eve", "root")}
     worker_key = server.keys.path("worker").read_text().strip()
-    keys = {"anonymous": None, "wrong": "0" * 64, "worker": worker_key} | people
+    keys = {"anonymous": None, "wrong": COMMON_KEY, "worker": worker_key} | people
     asked = {"series": series_key, "algorithm": "fbp", "centre": 8.0}
     alice = {"Authorization": f"Apikey {people['alice']}"}
     jobs = f"{service_uri}/api/v1/reconstructions"
@@ -305,17 +312,14 @@ def test_keys_were_rotated_while_worker_and_service_ran(beamline: Beamline) -> N
     assert (beamline.server.folder.logs / "serve.log").read_text().count("Started server process") == 1
 
 
-def test_no_key_is_in_a_log_a_job_or_metadata(beamline: Beamline) -> None:
+def test_no_key_is_in_a_log_a_job_or_metadata(beamline: Beamline, postgres: PostgresServer) -> None:
     server = beamline.server
     secrets = {*beamline.old_keys, server.admin_key, *filter(None, beamline.keys.values())}
     secrets |= {path.read_text().strip() for path in server.keys.root.iterdir()}
     places = {path.name: path.read_text(errors="replace") for path in server.folder.logs.iterdir()}
     assert {"tiled.log", "worker.log", "serve.log"} <= set(places)
     places |= {path.name: path.read_text() for path in server.folder.status.iterdir()}
-    with sqlite3.connect(server.folder.root / "jobs.db") as jobs:
-        places["jobs"] = json.dumps(jobs.execute("select * from reconstruction_jobs").fetchall(), default=str)
-    with sqlite3.connect(server.folder.root / "catalog.db") as catalog:
-        places["catalogue"] = "\n".join(catalog.iterdump())
+    places |= {name: postgres.text_of(name) for name in ("subprobe_jobs", "tiled_catalog", "tiled_people")}
     assert all(len(text) > 50 for text in places.values())
     assert not [name for name, text in places.items() for secret in secrets if secret in text]
     assert not re.search(r"api_key=[0-9a-f]", "".join(places.values()))
