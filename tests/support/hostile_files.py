@@ -28,6 +28,13 @@ def truncated(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 3)
 
 
+def link_out_of_the_folder(path: Path) -> None:
+    """A whole file, but somewhere else."""
+    elsewhere = path.parent.parent / f"elsewhere-{path.name}"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
 def _replaced(make: Callable[[h5py.File], None]) -> Spoil:
     def spoil(path: Path) -> None:
         path.unlink()
@@ -99,6 +106,7 @@ SPOILS: tuple[Spoil, ...] = (
     no_hdf5,
     gone,
     truncated,
+    link_out_of_the_folder,
     *map(
         _replaced,
         (

@@ -102,6 +102,10 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
             uid = writer.write(replace(GOOD, series_uid=f"{number:08d} {spoil.__name__}"))  # its first letters name it
             spoil(tiled.folder.raw / f"{uid}-xrf.h5")
             bad[uid] = {"file": spoil.__name__}
+        outside = tiled.folder.raw / ".." / "outside"
+        outside.mkdir()
+        uid = RunWriter(catalog, outside).write(replace(GOOD, series_uid="a path out of the folder"))
+        bad[uid] = {"file": "outside the readable storage"}
         process = multiprocessing.get_context("spawn").Process(
             target=worker.main, args=(tiled.settings(enhancer="bicubic"),)
         )

@@ -4,11 +4,13 @@ import time
 
 import pytest
 from hostile_files import SPOILS
+from projection_runs import RunWriter
 
 from services.catalog.records import MalformedRunError
 from services.catalog.runs import read_projection
 
-SOME = [spoil for spoil in SPOILS if spoil.__name__ in ("truncated", "of_another_type", "of_1e12_elements", "gone")]
+_QUICK = ("truncated", "of_another_type", "of_1e12_elements", "gone", "link_out_of_the_folder")
+SOME = [spoil for spoil in SPOILS if spoil.__name__ in _QUICK]
 """Two seconds each; `tests/system/test_hostile_runs.py` has them all."""
 
 
@@ -22,3 +24,12 @@ def test_a_spoilt_file_is_told_malformed_within_seconds(catalog, run_writer, til
         read_projection(catalog, uid)
     assert uid in str(malformed.value)
     assert time.monotonic() - began < 15
+
+
+def test_a_path_that_only_seems_to_lie_in_the_readable_folder_is_not_served(catalog, tiled_server, projection_start):
+    outside = tiled_server.raw_folder / ".." / "outside"
+    outside.mkdir()
+    uid = RunWriter(catalog, outside).write(projection_start)
+
+    with pytest.raises(MalformedRunError, match="leads out of the folders"):
+        read_projection(catalog, uid)
