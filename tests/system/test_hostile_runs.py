@@ -15,6 +15,8 @@ from projection_runs import EVERYTHING, SMALL_PROJECTION, RunWriter
 from tiled_process import TiledProcess
 
 from models.physics.probe import gaussian_probe
+from models.run_schema import PtychographyStart
+from models.scan import FlyScan
 from services.catalog.client import merge_metadata
 from services.catalog.parking import parked_runs
 from services.catalog.probes import import_probe
@@ -31,6 +33,13 @@ USED = (
     *("elements", "raster", "xrf_detector", "i0_nominal", "probe", "paired_run_uid", "angles_deg", "optics"),
 )
 OPTIONAL = {"probe", "paired_run_uid", "angles_deg", "optics"}
+WHOLE_PTYCHOGRAPHY = PtychographyStart(
+    "star", 0.0, 10.0, "zone plate", FlyScan((20, 20), step_nm=60.0, dwell_s=0.01), (64, 64), 0.5, 55.0, 1e9
+).to_metadata()
+USED_OF_PTYCHOGRAPHY = (
+    *("sample_name", "theta_deg", "energy_kev", "optics", "raster", "frame_shape", "detector_distance_m", "purpose"),
+    *("detector_pixel_um", "flux_hz", "target", "series_uid"),
+)
 
 HOSTILE = st.one_of(
     st.sampled_from(
@@ -79,6 +88,28 @@ def test_a_mutated_start_document_is_understood_or_told_malformed_and_nothing_el
         assert left_out <= OPTIONAL
         assert 0 <= start.angle_index < start.n_angles <= 10_000
         assert start.series_uid.isprintable()
+
+
+@seed(SEED)
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.dictionaries(st.sampled_from(USED_OF_PTYCHOGRAPHY), HOSTILE, max_size=3),
+    st.sets(st.sampled_from(USED_OF_PTYCHOGRAPHY), max_size=2),
+)
+def test_so_is_that_of_a_ptychography_run(changed, left_out):
+    mutated = {key: value for key, value in (WHOLE_PTYCHOGRAPHY | changed).items() if key not in left_out}
+
+    told, start = "", None
+    try:
+        start = PtychographyStart.from_metadata(mutated)
+    except ValueError as error:
+        told = str(error)
+
+    assert len(told) < 2000
+    if start is not None:
+        assert left_out <= {"target", "series_uid"}
+        assert 0 < start.object_pixel_nm < float("inf")
+        assert start.optics.isprintable()
 
 
 @pytest.fixture
