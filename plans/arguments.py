@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.physics.xray import emission
+from models.physics.xray import emission, is_seen
 from models.scan import AngleOrder, FlyScan, Motion, ordered_angles
 from plans.devices.beamline import Beamline
 from plans.devices.stage import Stage
@@ -96,14 +96,17 @@ def filter_transmission(beamline: Beamline, dwell_s: float, photons: float) -> f
 
 
 def mapped_elements(beamline: Beamline, elements: Sequence[str] | None) -> tuple[str, ...]:
-    """The elements to map, those of the specimen where none are named.
+    """The elements to map, those of the specimen that the detector sees where none are named.
 
     Raises:
         ValueError: one of them is unknown, or the beam does not excite it.
     """
     if isinstance(elements, str) or (elements is not None and not elements):
         raise ValueError(f"elements is {elements!r}: pass a list of symbols, for example ['Zn', 'Mn']")
-    chosen = tuple(elements or beamline.specimen.elements)
+    known = beamline.specimen.elements
+    chosen = tuple(elements or [element for element in known if is_seen(element, beamline.energy_kev)])
+    if not chosen:
+        raise ValueError(f"nothing of {', '.join(known)} is seen at {beamline.energy_kev:g} keV: name elements")
     for element in chosen:
         emission(element, beamline.energy_kev)
     return chosen
