@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from models.phantoms.specimens import Specimen
 from models.physics.xray import emission, is_seen
 from models.scan import AngleOrder, FlyScan, Motion, ordered_angles
 from plans.devices.beamline import Beamline
@@ -21,6 +22,20 @@ FRAME_PHOTONS = 1e5
 """On the specimen: recovery gains little from more, and no pixel of the camera comes near its 16 bits."""
 FEWEST_LINES = 4
 """Rows and points: fewer frames leave probe and object undetermined."""
+
+
+class SeenSpecimen(Protocol):
+    """A specimen in a beam."""
+
+    @property
+    def specimen(self) -> Specimen:
+        """What is to be measured."""
+        ...
+
+    @property
+    def energy_kev(self) -> float:
+        """Of the beam."""
+        ...
 
 
 def flown_raster(
@@ -95,7 +110,7 @@ def filter_transmission(beamline: Beamline, dwell_s: float, photons: float) -> f
     return photons / available
 
 
-def mapped_elements(beamline: Beamline, elements: Sequence[str] | None) -> tuple[str, ...]:
+def mapped_elements(beamline: SeenSpecimen, elements: Sequence[str] | None) -> tuple[str, ...]:
     """The elements to map, those of the specimen that the detector sees where none are named.
 
     Raises:

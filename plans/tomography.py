@@ -128,7 +128,7 @@ def coarse_flyscan_tomo(
     return replace(series, probe_run_uid=probe_run_uid)
 
 
-def bind(plan: Callable[..., MsgGenerator[Any]], beamline: Beamline) -> Callable[..., MsgGenerator[Any]]:
+def bind(plan: Callable[..., MsgGenerator[Any]], beamline: object) -> Callable[..., MsgGenerator[Any]]:
     """The plan with its beamline in it, under its own name: for a shell's or a queue server's namespace."""
 
     @wraps(plan)

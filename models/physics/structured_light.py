@@ -7,12 +7,12 @@ those behind them, or change with the photon energy.
 Source: Li et al., PNAS 120 (2023) e2314542120 (two sandpapers of different grit before the condenser).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, spline_filter
+from scipy.ndimage import spline_filter
 
 SCREEN_FIELDS = 4
 """Sides of the field of view after which a screen repeats itself."""
@@ -63,11 +63,11 @@ class Screen:
         self._coefficients = spline_filter(diffuser.contrast * field, order=3, mode="grid-wrap")
         self._mean_log = diffuser.contrast**2 / 2
 
-    def light(self, place_nm: Sequence[float]) -> NDArray[np.float64]:
+    def light(self, place_nm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Relative light on each pixel, (y, x), with the screen moved to a place (y, x); its mean over places is 1."""
-        rows, columns = (np.arange(n) - place / self.pixel_nm for n, place in zip(self.shape, place_nm, strict=True))
-        grid = np.stack(np.meshgrid(rows, columns, indexing="ij"))
-        log = map_coordinates(self._coefficients, grid, order=3, mode="grid-wrap", prefilter=False)
+        log = self._coefficients
+        for axis, (n, place) in enumerate(zip(self.shape, place_nm, strict=True)):
+            log = _moved(log, axis, n, -float(place) / self.pixel_nm)
         return np.asarray(np.exp(log - self._mean_log))
 
 
@@ -83,7 +83,7 @@ class StructuredLight:
     screens: dict[str, Screen]
     envelope: NDArray[np.float64]
 
-    def pattern(self, places_nm: dict[str, Sequence[float]]) -> NDArray[np.float32]:
+    def pattern(self, places_nm: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
         """Light on each pixel, (y, x), in units of the mean without diffusers.
 
         Args:
@@ -138,6 +138,24 @@ def bucket_density(pattern: NDArray[np.floating], areal_density_ug_cm2: NDArray[
     """
     pixels = pattern.size
     return np.asarray(areal_density_ug_cm2.reshape(-1, pixels).astype(np.float64) @ pattern.ravel() / pixels)
+
+
+def _moved(coefficients: NDArray[np.float64], axis: int, n: int, start: float) -> NDArray[np.float64]:
+    """Values of a periodic cubic spline at n places of pitch 1 along an axis, of which the first is ``start``.
+
+    Source: Unser, IEEE Signal Process. Mag. 16 (1999) 22 (cubic B-spline).
+    """
+    first = int(np.floor(start))
+    rest = start - first
+    near = coefficients.take(np.arange(first - 1, first + n + 2) % coefficients.shape[axis], axis=axis)
+    weights = (
+        (1 - rest) ** 3 / 6,
+        (4 - 6 * rest**2 + 3 * rest**3) / 6,
+        (1 + 3 * rest + 3 * rest**2 - 3 * rest**3) / 6,
+        rest**3 / 6,
+    )
+    windows = (near[:, k : k + n] if axis else near[k : k + n] for k in range(4))
+    return np.asarray(sum(weight * window for weight, window in zip(weights, windows, strict=True)))
 
 
 def _gaussian_field(shape: tuple[int, int], sigma_px: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ from tiled.queries import Eq, SpecsQuery
 from models.run_schema import (
     I0,
     LIVE_TIME_S,
-    LONGEST_NAME,
     PROBE_PURPOSE,
     PROJECTION_SPEC,
     PTYCHOGRAPHY_SPEC,
@@ -20,6 +19,7 @@ from models.run_schema import (
     XRF_STREAM,
     ProjectionStart,
 )
+from models.start_documents import LONGEST_NAME
 from services.catalog.client import AccessTags, Catalog, access_tags_of, catalog_errors
 from services.catalog.measured_arrays import check_arrays, read_array, stream_arrays
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
