@@ -16,7 +16,7 @@ from plans.devices.row_detector import RowDetector
 from plans.devices.txm_beamline import TxmBeamline
 from plans.flight import FLUSH_PERIOD_S, fly
 from plans.structured_estimate import StructuredEstimate, estimate_flights
-from plans.structured_flights import CAMERA_S, DWELL_S, N_IMAGES, Phase, flights_of
+from plans.structured_flights import DWELL_S, N_IMAGES, Phase, flights_of
 
 
 def structured_illumination_scan(
@@ -27,7 +27,7 @@ def structured_illumination_scan(
     sampling_ratio: float | None = None,
     grits: Sequence[str] = tuple(GRITS),
     dwell_s: float = DWELL_S,
-    camera_s: float = CAMERA_S,
+    camera_s: float | None = None,
     n_images: int = N_IMAGES,
     elements: Sequence[str] | None = None,
     phases: Sequence[str] = (),
@@ -52,7 +52,7 @@ def structured_illumination_scan(
         sampling_ratio: instead, patterns per pixel; 0.05 where neither is given.
         grits: names of the diffusers to put into the beam.
         dwell_s: of a spectrum.
-        camera_s: of a frame; no longer than dwell_s.
+        camera_s: of a frame, no longer than dwell_s; by default 0.1, or what the camera holds of the brightest pixels.
         n_images: frames of each of dark, flat field and image.
         elements: to map; by default those of the specimen that the detector sees.
         phases: formulas of what the specimen is known to consist of, where that is known.
@@ -106,7 +106,7 @@ def estimate_structured(
     sampling_ratio: float | None = None,
     grits: Sequence[str] = tuple(GRITS),
     dwell_s: float = DWELL_S,
-    camera_s: float = CAMERA_S,
+    camera_s: float | None = None,
     n_images: int = N_IMAGES,
 ) -> StructuredEstimate:
     """What `structured_illumination_scan` will cost; the arguments are the same.

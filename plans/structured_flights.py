@@ -47,7 +47,7 @@ def flights_of(
     sampling_ratio: float | None,
     grits: Sequence[str],
     dwell_s: float,
-    camera_s: float,
+    camera_s: float | None,
     n_images: int,
     place_seed: int,
 ) -> list[Phase]:
@@ -58,10 +58,9 @@ def flights_of(
     """
     inserted = _inserted(grits)
     n = _n_patterns(beamline, n_patterns, sampling_ratio)
-    _check_times(beamline, inserted, dwell_s, camera_s)
+    short, long = _times(beamline, inserted, dwell_s, camera_s)
     if n_images < 1:
         raise ValueError(f"n_images is {n_images}: pass at least 1")
-    short, long = ExposureTimes(float(camera_s), float(camera_s)), ExposureTimes(float(dwell_s), float(camera_s))
     places_um = _places_um(beamline, n, place_seed)
     at_rest_um = np.zeros((int(n_images), len(GRITS), 2))
 
@@ -101,27 +100,37 @@ def _n_patterns(beamline: TxmBeamline, n_patterns: int | None, sampling_ratio: f
     return int(n_patterns)
 
 
-def _check_times(beamline: TxmBeamline, grits: Sequence[str], dwell_s: float, camera_s: float) -> None:
-    if not 0 < camera_s <= dwell_s < float("inf"):
-        raise ValueError(f"camera_s is {camera_s}, dwell_s {dwell_s}: pass positive numbers, camera_s no longer")
+def _times(
+    beamline: TxmBeamline, grits: Sequence[str], dwell_s: float, camera_s: float | None
+) -> tuple[ExposureTimes, ExposureTimes]:
+    """Of a frame alone, and of a frame beside a spectrum."""
+    if not 0 < dwell_s < float("inf"):
+        raise ValueError(f"dwell_s is {dwell_s}: pass a positive number")
+    longest_s = _longest_exposure_s(beamline, grits)
+    if camera_s is None:
+        camera_s = min(CAMERA_S, dwell_s, longest_s)
+    if not 0 < camera_s <= dwell_s:
+        raise ValueError(f"camera_s is {camera_s:g}: pass a positive number up to dwell_s of {dwell_s:g}")
+    if camera_s > longest_s:
+        raise ValueError(
+            f"camera_s is {camera_s:g}: the brightest pixels would count more than the camera's {FULL_SCALE}, "
+            f"pass at most {longest_s:g}"
+        )
+    return ExposureTimes(float(camera_s), float(camera_s)), ExposureTimes(float(dwell_s), float(camera_s))
+
+
+def _longest_exposure_s(beamline: TxmBeamline, grits: Sequence[str]) -> float:
+    """In which the brightest pixels do not fill the camera, rounded down to two digits."""
     beam = beamline.beam
     spread = float(np.hypot.reduce([GRITS[grit].contrast for grit in grits]))
     brightest = exp(_BRIGHTEST_SIGMA * spread - spread**2 / 2) * float(beam.light.envelope.max())
-    counts = float(beam.camera.expected_counts(beam.flux_hz * camera_s / prod(beam.shape) * brightest, camera_s))
-    if counts > FULL_SCALE:
-        raise ValueError(
-            f"camera_s is {camera_s:g}: the brightest pixels would count {counts:.0f} where the camera holds "
-            f"{FULL_SCALE}, pass at most {_rounded_down(camera_s * FULL_SCALE / counts):g}"
-        )
+    per_s = float(beam.camera.expected_counts(beam.flux_hz / prod(beam.shape) * brightest, 1.0)) - beam.camera.offset
+    longest_s = (FULL_SCALE - beam.camera.offset) / per_s
+    digit = 10.0 ** (int(np.floor(np.log10(longest_s))) - 1)
+    return float(np.floor(longest_s / digit) * digit)
 
 
 def _places_um(beamline: TxmBeamline, n_patterns: int, place_seed: int) -> NDArray[np.float64]:
     """Anywhere on each diffuser, (pattern, diffuser, y and x)."""
     half = np.array(beamline.travel_um) / 2
     return np.random.default_rng([place_seed, 0x9A7]).uniform(-half, half, (n_patterns, len(GRITS), 2))
-
-
-def _rounded_down(value: float) -> float:
-    """Rounded down, so that it may be passed."""
-    exponent = 10.0 ** (int(np.floor(np.log10(value))) - 1)
-    return float(np.floor(value / exponent) * exponent)
