@@ -253,7 +253,7 @@ def test_a_bar_counts_patterns_and_spectra(RE: RunEngine, microscope: TxmBeamlin
     RE.subscribe(PatternProgress(screen))
     RE(structured_illumination_scan(microscope, **SCAN))
     bars = screen.getvalue().replace("\r", "\n").split("\n")
-    assert [bar for bar in bars if "/80 frames" in bar][0].count("0/80")
+    assert next(bar for bar in bars if "/80 frames" in bar).count("0/80")
     assert "spectra" in bars[-2]
     assert "80/80 frames" in bars[-2]
 
