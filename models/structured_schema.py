@@ -1,12 +1,13 @@
 """Names and start document of a structured-illumination run: the contract between who writes it and who reads it.
 
 One Bluesky run is one specimen under N patterns. Every stream holds, frame by frame, what the transmission camera
-counted (``TXM_FRAMES``) and what the monitor did (`models.run_schema.I0`):
+counted (``TXM_FRAMES``) and what the monitor did (`models.run_schema.I0`, one number a frame):
 
 - ``dark``: shutter closed; ``flat``: neither diffusers nor specimen; ``image``: the specimen without diffusers;
 - ``patterns``: each pattern without the specimen;
 - ``xrf``: each pattern with the specimen, and its spectrum in one point (pattern, 1, detector, channel).
 
+In ``xrf`` the monitor counts for ``dwell_s``, elsewhere for ``camera_s``, in which the camera is exposed everywhere.
 Stages do not come back to where they were to the pixel: a pattern of ``xrf`` is that of ``patterns`` somewhat moved.
 """
 

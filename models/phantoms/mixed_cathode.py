@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import xraylib
 
 from models.phantoms.grains import CrackWidths, tessellate
 from models.phantoms.shapes import Array, Body, Ellipsoid, HalfSpaces, Scene, Solid, random_directions, random_rotation
+from models.xrf.compounds import mass_shares
 
 ELEMENTS = ("Mn", "Co", "Ni", "O")
 DECOY = "Al"
@@ -42,10 +42,7 @@ class Material:
 
     def densities_g_cm3(self, elements: tuple[str, ...]) -> Array:
         """(element,), 0 of those that it does not hold."""
-        parsed = xraylib.CompoundParser(self.formula)
-        shares = dict(zip(parsed["Elements"], parsed["massFractions"], strict=True))
-        numbers = [xraylib.SymbolToAtomicNumber(element) for element in elements]
-        return self.density_g_cm3 * np.array([shares.get(number, 0.0) for number in numbers])
+        return self.density_g_cm3 * mass_shares(self.formula, elements)
 
 
 _CLOSED = CrackWidths(0, (0.0, 0.0), 0.0, (0.01, 0.01))

@@ -61,7 +61,7 @@ def light(run: Any, stream: str) -> np.ndarray:
     """Frames of a stream in units of the mean light without diffusers, (frame, y, x)."""
     measured, start = arrays(run), StructuredStart.from_metadata(run.start)
     dark = measured["dark", TXM_FRAMES]
-    shares = {name: measured[name, I0][:, 0] for name in ("flat", stream)}
+    shares = {name: measured[name, I0] for name in ("flat", stream)}
     flat = relative_light(measured["flat", TXM_FRAMES], shares["flat"], dark).mean()
     monitored_s = start.dwell_s if stream == "xrf" else start.camera_s
     return relative_light(measured[stream, TXM_FRAMES], shares[stream] * start.camera_s / monitored_s, dark) / flat
@@ -74,7 +74,7 @@ def bucket(run: Any) -> np.ndarray:
         measured["xrf", SPECTRA],
         live_time_s=measured["xrf", LIVE_TIME_S],
         real_time_s=measured["xrf", REAL_TIME_S],
-        i0=measured["xrf", I0],
+        i0=measured["xrf", I0][:, None],
         i0_nominal=start.i0_nominal,
         dwell_s=start.dwell_s,
         shape=(start.n_patterns, 1),
