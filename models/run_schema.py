@@ -5,13 +5,14 @@ carries a `ProjectionStart`. A ptychography run, which makes the probe known, ha
 `PtychographyStart`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Literal
 
 from models.physics.photon import far_field_pixel_nm
 from models.scan import FlyScan
+from models.start_documents import check_energy, check_names, check_present, names_in, pair, short, told
 
 XRF_STREAM = "xrf"
 DIFFRACTION_STREAM = "diffraction"
@@ -44,9 +45,6 @@ Target = Literal["calibration", "sample"]
 LARGEST_PROJECTION_BYTES = 4 * 2**30  # spectra of 512 x 512 points with 4096 channels of uint32
 LARGEST_SERIES = 10_000  # angles; a tomogram of 4096 voxels across wants some 6400
 LARGEST_DETECTOR = (64, 65_536)  # elements, channels
-LONGEST_NAME = 200  # letters of a name or uid
-MOST_ELEMENTS = 100
-HIGHEST_ENERGY_KEV = 1000.0
 
 
 @dataclass(frozen=True)
@@ -148,13 +146,13 @@ class ProjectionStart:
         Raises:
             ValueError: a key is missing or has the wrong form; the message names it.
         """
-        _check_present(start, _NEEDED_KEYS, "projection")
+        check_present(start, _NEEDED_KEYS, "projection")
         try:
             values = {item.name: start[item.name] for item in fields(cls) if item.name in start}
             values |= {
                 "scan": _scan_from_metadata(start["raster"]),
-                "detector": _detector_from_metadata(start["xrf_detector"]),
-                "elements": _elements(start["elements"]),
+                "detector": detector_from_metadata(start["xrf_detector"]),
+                "elements": names_in("elements", start["elements"]),
                 "angles_deg": tuple(float(angle) for angle in start.get("angles_deg", ())),
                 "angle_index": int(start["angle_index"]),
                 "n_angles": int(start["n_angles"]),
@@ -165,28 +163,28 @@ class ProjectionStart:
             projection = cls(**values)
             projection._check_size()
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"start document is malformed: {_told(error)}") from error
-        _check_names(projection, ("series_uid", "series_name", "sample_name"), ("probe", "paired_run_uid", "optics"))
+            raise ValueError(f"start document is malformed: {told(error)}") from error
+        check_names(projection, ("series_uid", "series_name", "sample_name"), ("probe", "paired_run_uid", "optics"))
         if not 0 <= projection.angle_index < projection.n_angles:
             raise ValueError(
                 f"angle_index is {projection.angle_index} in a series of {projection.n_angles} angles: it counts from 0"
             )
         if projection.purpose not in ("coarse", "fine"):
-            raise ValueError(f"purpose is {_short(projection.purpose)}: expected 'coarse' or 'fine'")
+            raise ValueError(f"purpose is {short(projection.purpose)}: expected 'coarse' or 'fine'")
         if not projection.elements:
             raise ValueError("elements is empty: name at least one element to fit")
         return projection
 
     def _check_size(self) -> None:
         """Whether its numbers can be those of a measurement."""
-        _check_energy(self.energy_kev)
+        check_energy(self.energy_kev)
         for name in ("theta_deg", "i0_nominal"):
             if not isfinite(getattr(self, name)):
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a finite number")
         if self.i0_nominal <= 0:
             raise ValueError(f"i0_nominal is {self.i0_nominal}: expected a positive number")
         if self.n_angles > LARGEST_SERIES:
-            raise ValueError(f"n_angles is {_short(self.n_angles)}: expected at most {LARGEST_SERIES}")
+            raise ValueError(f"n_angles is {short(self.n_angles)}: expected at most {LARGEST_SERIES}")
         if self.angles_deg and (len(self.angles_deg) != self.n_angles or not all(map(isfinite, self.angles_deg))):
             raise ValueError(
                 f"angles_deg has {len(self.angles_deg)} entries for n_angles = {self.n_angles}: "
@@ -195,7 +193,7 @@ class ProjectionStart:
         spectra_bytes = 4 * self.scan.n_points * self.detector.n_detectors * self.detector.n_channels
         if spectra_bytes > LARGEST_PROJECTION_BYTES:
             raise ValueError(
-                f"{self.detector.n_detectors} x {self.detector.n_channels} channels at {_short(self.scan.shape)} "
+                f"{self.detector.n_detectors} x {self.detector.n_channels} channels at {short(self.scan.shape)} "
                 f"points take more than {LARGEST_PROJECTION_BYTES / 2**30:g} GiB: expected a smaller projection"
             )
 
@@ -253,26 +251,26 @@ class PtychographyStart:
         Raises:
             ValueError: a key is missing or has the wrong form; the message names it.
         """
-        _check_present(start, _NEEDED_OF_PTYCHOGRAPHY, "ptychography")
+        check_present(start, _NEEDED_OF_PTYCHOGRAPHY, "ptychography")
         if start["purpose"] != PROBE_PURPOSE:
-            raise ValueError(f"purpose is {_short(start['purpose'])}: expected {PROBE_PURPOSE!r}")
+            raise ValueError(f"purpose is {short(start['purpose'])}: expected {PROBE_PURPOSE!r}")
         try:
             numbers = ("theta_deg", "energy_kev", "detector_distance_m", "detector_pixel_um", "flux_hz")
             values = {item.name: start[item.name] for item in fields(cls) if item.name in start}
             values |= {name: float(start[name]) for name in numbers}
             values |= {
                 "scan": _scan_from_metadata(start["raster"]),
-                "frame_shape": _pair(start["frame_shape"], int),
+                "frame_shape": pair(start["frame_shape"], int),
             }
             ptychography = cls(**values)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"start document is malformed: {_told(error)}") from error
+            raise ValueError(f"start document is malformed: {told(error)}") from error
         ptychography._check()
         return ptychography
 
     def _check(self) -> None:
-        _check_names(self, ("sample_name", "optics"), ("series_uid",))
-        _check_energy(self.energy_kev)
+        check_names(self, ("sample_name", "optics"), ("series_uid",))
+        check_energy(self.energy_kev)
         if not isfinite(self.theta_deg):
             raise ValueError(f"theta_deg is {self.theta_deg}: expected a finite number")
         for name in ("energy_kev", "detector_distance_m", "detector_pixel_um", "flux_hz"):
@@ -282,11 +280,11 @@ class PtychographyStart:
             raise ValueError(f"frame_shape is {self.frame_shape}: expected a square")
         if 2 * self.scan.n_points * self.frame_shape[0] ** 2 > LARGEST_PROJECTION_BYTES:
             raise ValueError(
-                f"frames of {_short(self.frame_shape)} at each of {_short(self.scan.shape)} points take more than "
+                f"frames of {short(self.frame_shape)} at each of {short(self.scan.shape)} points take more than "
                 f"{LARGEST_PROJECTION_BYTES / 2**30:g} GiB: expected fewer or smaller ones"
             )
         if self.target not in ("calibration", "sample"):
-            raise ValueError(f"target is {_short(self.target)}: expected 'calibration' or 'sample'")
+            raise ValueError(f"target is {short(self.target)}: expected 'calibration' or 'sample'")
 
 
 _NEEDED_KEYS = (
@@ -307,12 +305,6 @@ _NEEDED_OF_PTYCHOGRAPHY = (
 )
 
 
-def _check_present(start: Mapping[str, Any], needed: Sequence[str], kind: str) -> None:
-    missing = [key for key in needed if key not in start]
-    if missing:
-        raise ValueError(f"start document has no {', '.join(missing)}: a {kind} run needs them")
-
-
 def _raster_metadata(scan: FlyScan) -> dict[str, Any]:
     """A raster in lists and numbers; a regular one says nothing of offsets."""
     raster = asdict(scan)
@@ -321,8 +313,8 @@ def _raster_metadata(scan: FlyScan) -> dict[str, Any]:
 
 def _scan_from_metadata(raster: Mapping[str, Any]) -> FlyScan:
     values = dict(raster)
-    values["shape"] = _pair(values["shape"], int)
-    values["centre_um"] = _pair(values["centre_um"], float)
+    values["shape"] = pair(values["shape"], int)
+    values["centre_um"] = pair(values["centre_um"], float)
     if not all(map(isfinite, values["centre_um"])):
         raise ValueError(f"centre_um is {values['centre_um']}: expected two finite numbers")
     for name in ("row_offset_y_um", "row_offset_x_um"):
@@ -330,54 +322,19 @@ def _scan_from_metadata(raster: Mapping[str, Any]) -> FlyScan:
     return FlyScan(**values)
 
 
-def _pair(values: Any, kind: type) -> tuple[Any, Any]:
-    first, second = values
-    return kind(first), kind(second)
+def detector_from_metadata(described: Mapping[str, Any]) -> XrfDetector:
+    """Read the block that `dataclasses.asdict` made of a detector.
 
-
-def _detector_from_metadata(described: Mapping[str, Any]) -> XrfDetector:
+    Raises:
+        ValueError: it describes none that can be believed.
+        TypeError: it has other keys.
+    """
     detector = XrfDetector(**described)
     for name, most in zip(("n_detectors", "n_channels"), LARGEST_DETECTOR, strict=True):
         count = getattr(detector, name)
         if type(count) is not int or not 1 <= count <= most:
-            raise ValueError(f"{name} of xrf_detector is {_short(count)}: expected a whole number from 1 to {most}")
+            raise ValueError(f"{name} of xrf_detector is {short(count)}: expected a whole number from 1 to {most}")
     for item in fields(detector):
         if not isfinite(getattr(detector, item.name)):
             raise ValueError(f"{item.name} of xrf_detector is {getattr(detector, item.name)}: expected a finite number")
     return detector
-
-
-def _elements(symbols: Any) -> tuple[str, ...]:
-    if isinstance(symbols, str) or not all(isinstance(symbol, str) for symbol in symbols):
-        raise ValueError(f"elements is {_short(symbols)}: expected a list of symbols")
-    if len(symbols) > MOST_ELEMENTS or len(set(symbols)) != len(symbols):
-        raise ValueError(f"elements has {len(symbols)} entries: expected at most {MOST_ELEMENTS}, each once")
-    return tuple(symbols)
-
-
-def _check_energy(energy_kev: float) -> None:
-    if not 0 < energy_kev <= HIGHEST_ENERGY_KEV:
-        raise ValueError(f"energy_kev is {energy_kev}: expected a positive number up to {HIGHEST_ENERGY_KEV:g}")
-
-
-def _check_names(start: Any, needed: Sequence[str], optional: Sequence[str]) -> None:
-    """What people and other processes will read: words that fit into a line, a key of the catalogue and a request."""
-    for name in (*needed, *optional):
-        value = getattr(start, name)
-        if value is None and name in optional:
-            continue
-        if not (isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME and value.isprintable()):
-            raise ValueError(f"{name} is {_short(value)}: expected 1 to {LONGEST_NAME} printable letters")
-
-
-def _told(error: Exception) -> str:
-    return str(error) if len(str(error)) <= LONGEST_NAME else f"{str(error)[:LONGEST_NAME]}..."
-
-
-def _short(value: Any) -> str:
-    """A value as it came, unless it is so long that nobody would read it."""
-    try:
-        shown = repr(value)
-    except ValueError:  # a whole number of more than 4300 digits
-        shown = f"a number of {value.bit_length()} bits"
-    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}..."

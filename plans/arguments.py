@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from models.physics.xray import emission
+from models.phantoms.specimens import Specimen
+from models.physics.xray import emission, is_seen
 from models.scan import AngleOrder, FlyScan, Motion, ordered_angles
 from plans.devices.beamline import Beamline
 from plans.devices.stage import Stage
@@ -21,6 +22,20 @@ FRAME_PHOTONS = 1e5
 """On the specimen: recovery gains little from more, and no pixel of the camera comes near its 16 bits."""
 FEWEST_LINES = 4
 """Rows and points: fewer frames leave probe and object undetermined."""
+
+
+class SeenSpecimen(Protocol):
+    """A specimen in a beam."""
+
+    @property
+    def specimen(self) -> Specimen:
+        """What is to be measured."""
+        ...
+
+    @property
+    def energy_kev(self) -> float:
+        """Of the beam."""
+        ...
 
 
 def flown_raster(
@@ -95,15 +110,18 @@ def filter_transmission(beamline: Beamline, dwell_s: float, photons: float) -> f
     return photons / available
 
 
-def mapped_elements(beamline: Beamline, elements: Sequence[str] | None) -> tuple[str, ...]:
-    """The elements to map, those of the specimen where none are named.
+def mapped_elements(beamline: SeenSpecimen, elements: Sequence[str] | None) -> tuple[str, ...]:
+    """The elements to map, those of the specimen that the detector sees where none are named.
 
     Raises:
         ValueError: one of them is unknown, or the beam does not excite it.
     """
     if isinstance(elements, str) or (elements is not None and not elements):
         raise ValueError(f"elements is {elements!r}: pass a list of symbols, for example ['Zn', 'Mn']")
-    chosen = tuple(elements or beamline.specimen.elements)
+    known = beamline.specimen.elements
+    chosen = tuple(elements or [element for element in known if is_seen(element, beamline.energy_kev)])
+    if not chosen:
+        raise ValueError(f"nothing of {', '.join(known)} is seen at {beamline.energy_kev:g} keV: name elements")
     for element in chosen:
         emission(element, beamline.energy_kev)
     return chosen

@@ -48,8 +48,8 @@ class Estimate:
     def __str__(self) -> str:
         runs = f" in {self.n_runs} runs" if self.n_runs != self.n_angles else ""
         return (
-            f"{self.n_angles} angles{runs}, {self.n_points} points: {_readable_duration(self.duration_s)}, "
-            f"{_readable_bytes(self.n_bytes)}, {self.dose_gy:.1e} Gy"
+            f"{self.n_angles} angles{runs}, {self.n_points} points: {readable_duration(self.duration_s)}, "
+            f"{readable_bytes(self.n_bytes)}, {self.dose_gy:.1e} Gy"
         )
 
 
@@ -75,7 +75,7 @@ class PtychographyEstimate:
     def __str__(self) -> str:
         return (
             f"{self.n_points} frames of {self.photons_per_frame:.1e} photons, {1 - self.step_share:.0%} overlap: "
-            f"{_readable_duration(self.duration_s)}, {_readable_bytes(self.n_bytes)}, {self.dose_gy:.1e} Gy"
+            f"{readable_duration(self.duration_s)}, {readable_bytes(self.n_bytes)}, {self.dose_gy:.1e} Gy"
         )
 
 
@@ -191,7 +191,11 @@ def dose_gy(flux_hz: float, energy_kev: float, scan: FlyScan) -> float:
 
     Source: Howells et al., J. Electron Spectrosc. Relat. Phenom. 170 (2009) 4, eq. 2; coefficient from xraylib.
     """
-    photons_per_cm2 = flux_hz * scan.dwell_s / (scan.step_nm * CM_PER_NM) ** 2
+    return fluence_dose_gy(flux_hz * scan.dwell_s / (scan.step_nm * CM_PER_NM) ** 2, energy_kev)
+
+
+def fluence_dose_gy(photons_per_cm2: float, energy_kev: float) -> float:
+    """Energy per mass that ``ABSORBER`` takes from photons that pass through it; see `dose_gy`."""
     absorption_cm2_g = float(xraylib.CS_Energy_CP(ABSORBER, energy_kev))
     return photons_per_cm2 * energy_kev * J_PER_KEV * absorption_cm2_g * G_PER_KG
 
@@ -203,7 +207,8 @@ def _bytes_per_point(beamline: Beamline, diffraction: bool) -> int:
     return spectra + _MONITOR_AND_POSITION_BYTES + frame
 
 
-def _readable_duration(seconds: float) -> str:
+def readable_duration(seconds: float) -> str:
+    """In the two largest units that say something."""
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:
         return f"{rest} s"
@@ -211,5 +216,6 @@ def _readable_duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def _readable_bytes(n_bytes: int) -> str:
+def readable_bytes(n_bytes: int) -> str:
+    """In megabytes or gigabytes."""
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.utils import MsgGenerator, short_uid
+from bluesky.utils import MsgGenerator
 
 from models.run_schema import (
     BASELINE_STREAM,
@@ -21,13 +21,7 @@ from plans.arguments import flown_raster, mapped_elements, plain
 from plans.devices.beamline import Beamline
 from plans.devices.fly_controller import Flight
 from plans.devices.row_detector import RowDetector
-
-FLUSH_PERIOD_S = 1.0
-"""How often rows are announced while they are flown. An announcement costs one HTTP request an array, some 0.3 s of the
-RunEngine's thread in all, however many rows it is about: more often shows rows sooner, less often spares the RunEngine
-and Tiled. The flight never waits for it, and the last row is announced as soon as it is on disk."""
-
-Streams = Mapping[str, tuple[RowDetector, ...]]
+from plans.flight import FLUSH_PERIOD_S, Streams, fly
 
 
 def flyscan_projection(
@@ -124,7 +118,7 @@ def flown_run(
     @bpp.run_decorator(md=metadata)
     def recorded() -> MsgGenerator[None]:
         yield from _record_baseline(beamline)
-        yield from _fly(beamline, flight, flush_period_s)
+        yield from fly(beamline.flyer, flight, _streams(beamline, flight), flush_period_s)
 
     stage, scan = beamline.stage, flight.scan
     yield from bps.checkpoint()
@@ -141,38 +135,8 @@ def _record_baseline(beamline: Beamline) -> MsgGenerator[None]:
     yield from bps.checkpoint()
 
 
-def _fly(beamline: Beamline, flight: Flight, flush_period_s: float) -> MsgGenerator[None]:
-    """Fly a raster and announce its rows as they come.
-
-    A pause takes the response of the message it interrupts, and while the flyer is prepared nothing is replayed: a
-    message without response has to be sent again from here.
-    """
+def _streams(beamline: Beamline, flight: Flight) -> Streams:
     streams: dict[str, tuple[RowDetector, ...]] = {XRF_STREAM: (beamline.xrf, beamline.scaler, beamline.encoders)}
     if flight.with_frames:
         streams[DIFFRACTION_STREAM] = (beamline.camera,)
-    yield from bps.prepare(beamline.flyer, flight, wait=True)
-    for name, devices in streams.items():
-        while (yield from bps.declare_stream(*devices, name=name, collect=True)) is None:
-            pass
-
-    def landed() -> MsgGenerator[None]:
-        yield from bps.stop(beamline.flyer)
-        yield from _collect(streams)  # what an abort or an interrupted collect left
-
-    yield from bpp.finalize_wrapper(_collect_while_flying(beamline, streams, flush_period_s), landed)
-
-
-def _collect_while_flying(beamline: Beamline, streams: Streams, flush_period_s: float) -> MsgGenerator[None]:
-    yield from bps.kickoff(beamline.flyer, wait=True)
-    group = short_uid("flight")
-    landed: bool | None = None
-    while not landed:
-        if landed is None:  # at first, and after a pause, which makes the RunEngine forget the group
-            yield from bps.complete(beamline.flyer, group=group)
-        landed = yield from bps.wait(group, timeout=flush_period_s, error_on_timeout=False)
-        yield from _collect(streams)
-
-
-def _collect(streams: Streams) -> MsgGenerator[None]:
-    for name, devices in streams.items():
-        yield from bps.collect(*devices, name=name, return_payload=False)
+    return streams

@@ -12,7 +12,8 @@ from plans.arguments import FRAME_DWELL_S, FRAME_PHOTONS, filter_transmission, o
 from plans.devices.beamline import CAMERA_PIXEL_UM, Beamline
 from plans.devices.fly_controller import Flight
 from plans.estimates import estimate_frames
-from plans.flyscan import FLUSH_PERIOD_S, flown_run
+from plans.flight import FLUSH_PERIOD_S
+from plans.flyscan import flown_run
 
 
 def ptychography_scan(

@@ -14,7 +14,8 @@ from models.scan import AngleOrder, FlyScan, Motion
 from plans.arguments import flown_raster, mapped_elements, measured_indices, plain, series_angles
 from plans.devices.beamline import Beamline
 from plans.estimates import estimate_scans
-from plans.flyscan import FLUSH_PERIOD_S, projection_run
+from plans.flight import FLUSH_PERIOD_S
+from plans.flyscan import projection_run
 from plans.ptychography import ptychography_scan
 
 
@@ -127,7 +128,7 @@ def coarse_flyscan_tomo(
     return replace(series, probe_run_uid=probe_run_uid)
 
 
-def bind(plan: Callable[..., MsgGenerator[Any]], beamline: Beamline) -> Callable[..., MsgGenerator[Any]]:
+def bind(plan: Callable[..., MsgGenerator[Any]], beamline: object) -> Callable[..., MsgGenerator[Any]]:
     """The plan with its beamline in it, under its own name: for a shell's or a queue server's namespace."""
 
     @wraps(plan)

@@ -13,6 +13,7 @@ from services.logs import configure_logging
 from services.nexus.commands import export
 from services.offline.commands import reconstruct, resolution
 from services.offline.recover_command import recover_probe
+from services.offline.singlepixel_command import singlepixel
 from services.retention.commands import prune
 from services.terminal import (
     Context,
@@ -192,6 +193,7 @@ def demo(
 
 
 app.command()(recover_probe)
+app.command()(singlepixel)
 app.command()(reconstruct)
 app.command()(resolution)
 app.command()(export)

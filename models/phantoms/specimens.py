@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from models.phantoms.cathode import zn_mn_cathode
 from models.phantoms.intervals import Field
+from models.phantoms.mixed_cathode import mixed_cathode, mixed_cathode_with_decoy
 from models.phantoms.nmc import nmc_particle
 from models.phantoms.projection import areal_density_ug_cm2, voxel_density_g_cm3
 from models.phantoms.shapes import Scene
@@ -52,6 +53,8 @@ SPECIMENS: dict[str, Callable[[int], Scene]] = {
     "zn-mn-cathode": zn_mn_cathode,
     "nmc-particle": nmc_particle,
     "siemens-star": siemens_star,
+    "mixed-cathode": mixed_cathode,
+    "mixed-cathode-decoy": mixed_cathode_with_decoy,
 }
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.physics.photon import wavelength_nm
 from models.physics.probe import Probe
+from models.physics.xray import attenuation_cm2_g
 
 CLASSICAL_ELECTRON_RADIUS_CM = 2.8179403e-13
 AVOGADRO_PER_MOL = 6.02214076e23
@@ -42,7 +43,7 @@ def transmission(
         atoms_per_ug = G_PER_UG * AVOGADRO_PER_MOL / xraylib.AtomicWeight(number)
         electrons = number + xraylib.Fi(number, energy_kev)
         phase = CLASSICAL_ELECTRON_RADIUS_CM * wavelength_cm * electrons * atoms_per_ug
-        absorption = xraylib.CS_Total(number, energy_kev) * G_PER_UG
+        absorption = attenuation_cm2_g(element, energy_kev) * G_PER_UG
         exponents.append(-absorption / 2 - 1j * phase)
     wave = np.exp(np.tensordot(np.array(exponents), areal_density_ug_cm2, axes=1))
     return np.asarray(wave, np.complex64)

@@ -19,6 +19,9 @@ FWHM_PER_SIGMA = sqrt(8 * np.log(2))
 COMPTON_PROFILE_FWHM_AU = 1.6
 FINE_STRUCTURE = 1 / 137.036
 
+SOFTEST_SEEN_KEV = 2.0
+"""Of softer lines some centimetres of air and a detector's window leave little."""
+
 _SUBSHELLS = {"K": ("K",), "L": ("L1", "L2", "L3"), "L1": ("L1",), "L2": ("L2",), "L3": ("L3",)}
 # One electron's transition: no averages such as KA_LINE, no Coster-Kronig L1L3.
 _LINE_MACRO = re.compile(r"(K|L[123](?!L))[L-Q]\d_LINE")
@@ -70,6 +73,25 @@ def emission(label: str, energy_kev: float) -> Emission:
     energies, sections = (np.array(column) for column in zip(*sorted(lines), strict=True))
     energies.flags.writeable = sections.flags.writeable = False  # shared by every caller through the cache
     return Emission(label, number, shell, energies, sections)
+
+
+def is_seen(label: str, energy_kev: float) -> bool:
+    """Whether an element's fluorescence reaches a detector: it is excited, and its strongest line is not too soft.
+
+    Raises:
+        ValueError: there is no such element.
+    """
+    _atomic_number(label.partition("_")[0])
+    try:
+        lines = emission(label, energy_kev)
+    except ValueError:
+        return False
+    return bool(lines.energies_kev[np.argmax(lines.cross_sections_cm2_g)] > SOFTEST_SEEN_KEV)
+
+
+def attenuation_cm2_g(element: str, energy_kev: float) -> float:
+    """Of a beam by photoabsorption and scatter, mu / rho."""
+    return float(xraylib.CS_Total(_atomic_number(element), energy_kev))
 
 
 def edge_kev(atomic_number: int, shell: str) -> float:

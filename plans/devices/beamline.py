@@ -125,9 +125,7 @@ def make_beamline(
         raise ValueError(f"n_detectors is {n_detectors}: pass 1 to 4")
     if not (flux_hz > 0 and time_scale >= 0):
         raise ValueError(f"flux_hz is {flux_hz}, time_scale {time_scale}: pass a positive and a non-negative number")
-    folder = Path(folder).resolve()
-    if {"#", "?", "%"} & set(str(folder)):
-        raise ValueError(f"folder is {str(folder)!r}: #, ? and % have a meaning in a URI, choose another one")
+    folder = written_folder(folder)
     timing = timing or BeamlineTiming()
     detector = XrfDetector(n_detectors, n_channels, photons_per_i0_count=PHOTONS_PER_I0_COUNT)
     probe = probe or zone_plate_probe()
@@ -176,6 +174,18 @@ def make_beamline(
         folder,
         optics or probe.description or "unnamed optics",
     )
+
+
+def written_folder(folder: Path | str) -> Path:
+    """A folder for detectors' files, as an absolute path.
+
+    Raises:
+        ValueError: its name cannot stand in a URI.
+    """
+    absolute = Path(folder).resolve()
+    if {"#", "?", "%"} & set(str(absolute)):
+        raise ValueError(f"folder is {str(absolute)!r}: #, ? and % have a meaning in a URI, choose another one")
+    return absolute
 
 
 def _blind_pixels(side: int, dead_pixels: NDArray[np.bool_] | None, beam_stop_px: float) -> NDArray[np.bool_]:

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.run_schema import BLIND_PIXELS, FRAMES
-from models.scan import FlyScan
-from plans.devices.row_detector import RowDetector
+from plans.devices.row_detector import RowDetector, Rows
 from plans.devices.row_file import RowArray
 
 
@@ -20,7 +19,7 @@ class DiffractionCamera(RowDetector):
         self._blind_pixels = blind_pixels
         self._made_at = time.time()
 
-    def row_arrays(self, scan: FlyScan) -> tuple[RowArray, ...]:
+    def row_arrays(self, scan: Rows) -> tuple[RowArray, ...]:
         """Frames (x, qy, qx)."""
         return (RowArray(FRAMES, "<u2", (scan.shape[1], *self._blind_pixels.shape), ("x", "qy", "qx"), "counts"),)
 

@@ -1,6 +1,5 @@
 """One flight over a specimen: what the detectors count, row by row."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +12,13 @@ from models.physics.fluorescence import SpectrumModel
 from models.run_schema import FRAMES, I0, LIVE_TIME_S, REAL_TIME_S, SPECTRA, X_UM, Y_UM, XrfDetector
 from models.scan import FlyScan
 from plans.devices.faults import Faults
+from plans.devices.row_detector import RowReading
 
 I0_FLICKER = 0.005
 """Relative, from point to point: what is left of a top-up ring's beam behind a position feedback."""
 
 COUNTING_NOISE, STAGE_NOISE = 0, 1
 """Which of a flight's independent random streams, after its ``noise_key``."""
-
-RowReading = Mapping[str, NDArray[Any]]
-"""One row by data key, points along increasing x."""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,25 @@
 """What every device of a fly-scan has in common: it records a flight row by row into a file of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from numpy.typing import NDArray
 from ophyd import Device
 
-from models.scan import FlyScan
-from plans.devices.exposure import RowReading
 from plans.devices.row_file import AssetDocument, RowArray, RowFile
+
+RowReading = Mapping[str, NDArray[Any]]
+"""One row by data key."""
+
+
+class Rows(Protocol):
+    """What devices need to know of a flight to make room for it."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, and points in each."""
+        ...
 
 
 class RowDetector(Device):
@@ -22,11 +33,11 @@ class RowDetector(Device):
         self._arrays: tuple[RowArray, ...] = ()
         self._file: RowFile | None = None
 
-    def row_arrays(self, scan: FlyScan) -> tuple[RowArray, ...]:
+    def row_arrays(self, scan: Rows) -> tuple[RowArray, ...]:
         """The arrays of one row of this scan."""
         raise NotImplementedError
 
-    def open_file(self, folder: Path, flight_uid: str, scan: FlyScan) -> None:
+    def open_file(self, folder: Path, flight_uid: str, scan: Rows) -> None:
         """Start an empty file for one flight."""
         self.close_file()
         self._arrays = self.row_arrays(scan)

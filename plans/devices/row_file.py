@@ -23,7 +23,7 @@ class RowArray:
 
     Attributes:
         key: data key of the stream, and name of the dataset.
-        shape: of ONE row, without the row axis.
+        shape: of ONE row, without the row axis; (1,) is kept as a plain number a row, as which TiledWriter takes it.
         dims: names of the axes of one row.
     """
 
@@ -32,6 +32,11 @@ class RowArray:
     shape: tuple[int, ...]
     dims: tuple[str, ...]
     units: str
+
+    def __post_init__(self) -> None:
+        if self.shape == (1,):
+            object.__setattr__(self, "shape", ())
+            object.__setattr__(self, "dims", ())
 
     @property
     def dataset(self) -> str:
@@ -89,7 +94,7 @@ class RowFile:
         row = self._n_written
         for key, dataset in self._datasets.items():
             dataset.resize(row + 1, axis=0)
-            dataset[row] = rows[key]
+            dataset[row] = np.reshape(rows[key], dataset.shape[1:])
             dataset.flush()
         with self._lock:
             self._n_written = row + 1

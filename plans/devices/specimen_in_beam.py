@@ -16,7 +16,7 @@ from models.physics.diffraction import FarField, transmission
 from models.physics.fluorescence import SpectrumModel, spectrum_model
 from models.physics.flyscan import FlyScanOperator
 from models.physics.probe import Probe
-from models.physics.xray import emission
+from models.physics.xray import is_seen
 from models.run_schema import FlightPurpose, Target, XrfDetector
 from models.scan import FlyScan, Motion
 from plans.devices.exposure import STAGE_NOISE, Exposure
@@ -173,15 +173,8 @@ class SpecimenInBeam:
         return spectrum_model(elements, self.detector, self.probe.energy_kev)
 
     def _fluorescing(self, specimen: Specimen) -> list[int]:
-        """Which elements this beam excites, by their places; the others only scatter."""
-
-        def is_excited(element: str) -> bool:
-            try:
-                return len(emission(element, self.probe.energy_kev).energies_kev) > 0
-            except ValueError:
-                return False
-
-        return [place for place, element in enumerate(specimen.elements) if is_excited(element)]
+        """Which elements the detector sees in this beam, by their places; the others only scatter."""
+        return [place for place, element in enumerate(specimen.elements) if is_seen(element, self.probe.energy_kev)]
 
 
 def _row_offsets_um(scan: FlyScan) -> NDArray[np.float64]:

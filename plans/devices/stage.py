@@ -11,7 +11,7 @@ from ophyd.status import MoveStatus
 
 from models.run_schema import X_UM, Y_UM
 from models.scan import FlyScan
-from plans.devices.row_detector import RowDetector
+from plans.devices.row_detector import RowDetector, Rows
 from plans.devices.row_file import RowArray
 from plans.devices.timing import BeamlineTiming
 
@@ -126,6 +126,6 @@ class Stage(Device):
 class Encoders(RowDetector):
     """Where the stage was at each point."""
 
-    def row_arrays(self, scan: FlyScan) -> tuple[RowArray, ...]:
+    def row_arrays(self, scan: Rows) -> tuple[RowArray, ...]:
         """Positions (x,)."""
         return tuple(RowArray(key, "<f8", (scan.shape[1],), ("x",), "um") for key in (X_UM, Y_UM))

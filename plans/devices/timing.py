@@ -34,6 +34,10 @@ class BeamlineTiming:
         """One run at an angle that is already there."""
         return scan.shape[0] * self.row_s(scan) + self.run_overhead_s
 
+    def pattern_s(self, dwell_s: float, way_um: float) -> float:
+        """One frame or spectrum after a move of the diffusers, none of which goes further than ``way_um``."""
+        return dwell_s + (way_um / self.linear_speed_um_s + self.settle_s if way_um else 0.0)
+
     def rotation_s(self, turn_deg: float) -> float:
         """A move of theta."""
         return abs(turn_deg) / self.rotation_speed_deg_s + self.settle_s if turn_deg else 0.0

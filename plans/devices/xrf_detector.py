@@ -3,8 +3,7 @@
 from typing import Any
 
 from models.run_schema import LIVE_TIME_S, REAL_TIME_S, SPECTRA, XrfDetector
-from models.scan import FlyScan
-from plans.devices.row_detector import RowDetector
+from plans.devices.row_detector import RowDetector, Rows
 from plans.devices.row_file import RowArray
 
 
@@ -15,7 +14,7 @@ class XrfSpectrometer(RowDetector):
         super().__init__(name=name, **options)
         self._detector = detector
 
-    def row_arrays(self, scan: FlyScan) -> tuple[RowArray, ...]:
+    def row_arrays(self, scan: Rows) -> tuple[RowArray, ...]:
         """Counts (x, detector, channel), times (x, detector)."""
         points, elements = scan.shape[1], self._detector.n_detectors
         spectra_shape = (points, elements, self._detector.n_channels)

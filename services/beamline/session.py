@@ -7,8 +7,10 @@ from typing import Any
 from bluesky import RunEngine
 
 from plans.devices.beamline import Beamline, make_beamline
+from plans.devices.txm_beamline import TxmBeamline, make_txm_beamline
 from plans.flyscan import flyscan_projection
 from plans.ptychography import ptychography_scan
+from plans.singlepixel import structured_illumination_scan
 from plans.tomography import bind, coarse_flyscan_tomo
 from services.catalog.backup import BackupRestorer
 from services.catalog.client import Catalog, connect
@@ -22,9 +24,10 @@ class BeamlineSession:
 
     RE: RunEngine
     beamline: Beamline
+    microscope: TxmBeamline
     catalog: Catalog
     plans: dict[str, Callable[..., Any]]
-    """Plans by name, with the beamline already in them."""
+    """Plans by name, with the beamline or the microscope already in them."""
 
 
 def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSession:
@@ -40,6 +43,7 @@ def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSessi
         seed=settings.beamline.seed,
         time_scale=settings.beamline.time_scale,
     )
+    microscope = make_txm_beamline(folder / "raw", seed=settings.beamline.seed, time_scale=settings.beamline.time_scale)
     RE = RunEngine({"beamline_id": "subprobe-twin"}, **run_engine_options)
     RE.md["scan_id"] = newest_scan_id(catalog)
     RE.md |= owner_metadata(catalog, settings.beamline.access_tags)
@@ -49,4 +53,5 @@ def open_session(settings: Settings, **run_engine_options: Any) -> BeamlineSessi
     RE.subscribe(restorer)
     public = (coarse_flyscan_tomo, flyscan_projection, ptychography_scan)
     plans: dict[str, Callable[..., Any]] = {plan.__name__: bind(plan, beamline) for plan in public}
-    return BeamlineSession(RE, beamline, catalog, plans)
+    plans[structured_illumination_scan.__name__] = bind(structured_illumination_scan, microscope)
+    return BeamlineSession(RE, beamline, microscope, catalog, plans)

@@ -7,7 +7,7 @@ from rich.console import Console
 from traitlets.config import Config
 
 from plans.estimates import estimate_tomo
-from plans.progress import AngleProgress
+from plans.progress import AngleProgress, PatternProgress
 from services.beamline.session import open_session
 from services.settings import Settings
 
@@ -17,6 +17,7 @@ subprobe: the simulated nanoprobe with {specimen} in the beam, writing to {uri}
   RE(coarse_flyscan_tomo(sample="ZnMn-32cyc", angles_deg=angles(24), fov_um=[4.2, 4.2], step_nm=120))
   estimate(angles_deg=angles(24), fov_um=[4.2, 4.2], step_nm=120)     time, dose, bytes before the scan
   RE(ptychography_scan(sample="ZnMn-32cyc"))                          frames that tell the probe
+  RE(structured_illumination_scan(sample="mixed cathode"))            maps without a focus, by a full-field microscope
   raw[-1]["xrf"].read()        the newest run            processed          the enhanced series
   coarse_flyscan_tomo?         every argument            RE.abort(), RE.resume() after Ctrl-C
 """
@@ -28,9 +29,11 @@ def open_shell(settings: Settings) -> None:
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     session = open_session(settings)
     session.RE.subscribe(AngleProgress())
+    session.RE.subscribe(PatternProgress())
     names = {
         "RE": session.RE,
         "beamline": session.beamline,
+        "microscope": session.microscope,
         "catalog": session.catalog,
         "raw": session.catalog.raw,
         "processed": session.catalog.processed,

@@ -1,6 +1,7 @@
 """What waits to be processed, from the catalogue alone: finished runs that no record settles and that are not parked.
 
-A projection is settled by its angle's record, a ptychography run by the probe that was found from it.
+A projection is settled by its angle's record, a ptychography run by the probe that was found from it, a
+structured-illumination run by its maps.
 """
 
 from collections.abc import Iterator
@@ -11,8 +12,14 @@ from services.catalog.angle_records import AngleRecord, read_records, record_key
 from services.catalog.client import Catalog, catalog_errors
 from services.catalog.parking import ParkedRun, parked_runs
 from services.catalog.probes import list_probes
-from services.catalog.runs import FinishedRun, finished_probe_scans, finished_projections
+from services.catalog.runs import (
+    FinishedRun,
+    finished_probe_scans,
+    finished_projections,
+    finished_structured_runs,
+)
 from services.catalog.series_layout import find_series_container
+from services.catalog.single_pixel import mapped_run_uids
 
 
 class Backlog:
@@ -30,10 +37,16 @@ class Backlog:
         """Every ptychography run whose probe is not there, the newest first."""
         return (run for run in finished_probe_scans(self._catalog) if not self.is_settled(run))
 
+    def waiting_structured_runs(self) -> Iterator[FinishedRun]:
+        """Every structured-illumination run without maps, the newest first."""
+        return (run for run in finished_structured_runs(self._catalog) if not self.is_settled(run))
+
     def is_settled(self, run: FinishedRun) -> bool:
         """Whether a run is processed, was replaced by a later one, or is parked."""
         if run.is_probe_scan:
             return run.run_uid in self._probed or run.run_uid in self.parked
+        if run.is_structured:
+            return run.run_uid in self._mapped or run.run_uid in self.parked
         record = self._records_of(run.series_uid).get(_record_key(run))
         done = record is not None and record.settles(run.run_uid, run.start_time)
         return done or run.run_uid in self.parked
@@ -41,6 +54,10 @@ class Backlog:
     @cached_property
     def _probed(self) -> set[str | None]:
         return {probe.run_uid for probe in list_probes(self._catalog)}
+
+    @cached_property
+    def _mapped(self) -> set[str]:
+        return mapped_run_uids(self._catalog)
 
     @cached_property
     def parked(self) -> dict[str, ParkedRun]:

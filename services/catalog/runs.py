@@ -11,7 +11,6 @@ from tiled.queries import Eq, SpecsQuery
 from models.run_schema import (
     I0,
     LIVE_TIME_S,
-    LONGEST_NAME,
     PROBE_PURPOSE,
     PROJECTION_SPEC,
     PTYCHOGRAPHY_SPEC,
@@ -20,6 +19,8 @@ from models.run_schema import (
     XRF_STREAM,
     ProjectionStart,
 )
+from models.start_documents import LONGEST_NAME
+from models.structured_schema import STRUCTURED_PURPOSE, STRUCTURED_SPEC
 from services.catalog.client import AccessTags, Catalog, access_tags_of, catalog_errors
 from services.catalog.measured_arrays import check_arrays, read_array, stream_arrays
 from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
@@ -66,6 +67,16 @@ class FinishedRun:
         return self.start.get("purpose") == PROBE_PURPOSE
 
     @property
+    def is_structured(self) -> bool:
+        """Whether it is a structured-illumination run, which has no angle and no series."""
+        return self.start.get("purpose") == STRUCTURED_PURPOSE
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether it is worked on for many seconds by one worker, and read by nobody ahead."""
+        return self.is_probe_scan or self.is_structured
+
+    @property
     def series_uid(self) -> str:
         """Of the series it says it belongs to; empty where it does not say, or says what cannot be one."""
         uid = self.start.get("series_uid")
@@ -96,6 +107,11 @@ def finished_projections(catalog: Catalog) -> Iterator[FinishedRun]:
 def finished_probe_scans(catalog: Catalog) -> Iterator[FinishedRun]:
     """Every successfully finished ptychography run, the newest first."""
     return _finished(catalog, PTYCHOGRAPHY_SPEC)
+
+
+def finished_structured_runs(catalog: Catalog) -> Iterator[FinishedRun]:
+    """Every successfully finished structured-illumination run, the newest first."""
+    return _finished(catalog, STRUCTURED_SPEC)
 
 
 def probe_scan_for(catalog: Catalog, series_uid: str) -> FinishedRun | None:

@@ -1,4 +1,4 @@
-"""Finished projections and ptychography runs as they come, none lost and none twice.
+"""Finished projections, ptychography and structured-illumination runs as they come, none lost and none twice.
 
 The stream only wakes us: Tiled's in-memory stream forgets, and a restarted server begins again. The catalogue is the
 truth. So the feed connects first, then lists what waits, and lists again every so often and after every new
@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from models.run_schema import PROJECTION_SPEC, PTYCHOGRAPHY_SPEC
+from models.structured_schema import STRUCTURED_SPEC
 from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog, is_answering
 from services.catalog.records import CatalogError
@@ -41,11 +42,12 @@ _MOST_OFFERED = 1000
 """Of live runs and of the backlog each: memory stays small; the others are found when these are done."""
 _AMONG = 8
 """Of the oldest of a backlog one is picked by chance where other workers pick too, so that they rarely meet."""
-_SPECS = {PROJECTION_SPEC, PTYCHOGRAPHY_SPEC}
+_SPECS = {PROJECTION_SPEC, PTYCHOGRAPHY_SPEC, STRUCTURED_SPEC}
 
 
 class ProjectionFeed:
-    """Hands out runs that wait to be processed, live ones before the backlog; of that, those of probes first.
+    """Hands out runs that wait to be processed, live ones before the backlog; of that, those of probes first, then
+    those of structured illumination.
 
     A run handed out is not handed out again until `release` gives it back; after `settle` it comes again only where
     the catalogue takes back that it is done or parked. Use it as a context manager: a thread of its own listens and
@@ -251,7 +253,7 @@ class ProjectionFeed:
                 nothing_new = 0
             if nothing_new >= _SETTLED_IN_A_ROW and not whole:
                 break
-        offered = [*backlog.waiting_probe_scans(), *reversed(waiting)]
+        offered = [*backlog.waiting_probe_scans(), *backlog.waiting_structured_runs(), *reversed(waiting)]
         for run in offered:
             if run.run_uid not in self._released:  # else what this sweep knows of it may be old
                 self._offer(run, live=False)
@@ -265,7 +267,7 @@ class ProjectionFeed:
             self._undone = {
                 run_uid: run
                 for run_uid, run in self._undone.items()
-                if run_uid in listed or self._is_offered(run_uid) or not (whole or run.is_probe_scan)
+                if run_uid in listed or self._is_offered(run_uid) or not (whole or run.takes_long)
             }
 
     def _sweep_without_stream(self) -> None:

@@ -45,6 +45,8 @@ class Outcome(Enum):
     COMPLETED = "completed"
     RECOVERED = "recovered"
     """A ptychography run, and its probe is in the catalogue."""
+    MAPPED = "mapped"
+    """A structured-illumination run, and its maps are in the catalogue."""
     SETTLED = "settled"
     """Nothing was to be done: it is done, or a later run of its angle took its place."""
     ELSEWHERE = "elsewhere"

@@ -43,7 +43,7 @@ def check_can_be_fitted(start: ProjectionStart) -> None:
     Raises:
         MalformedRunError: the elements asked for cannot be fitted with this detector at this energy.
     """
-    _map_fit(start.elements, start.detector, start.energy_kev)
+    element_fit(start.elements, start.detector, start.energy_kev)
 
 
 def fit_projection(raw: RawProjection) -> ElementMaps:
@@ -53,7 +53,7 @@ def fit_projection(raw: RawProjection) -> ElementMaps:
         MalformedRunError: the elements asked for cannot be fitted with this detector at this energy.
     """
     start = raw.start
-    return _map_fit(start.elements, start.detector, start.energy_kev).fit(
+    return element_fit(start.elements, start.detector, start.energy_kev).fit(
         raw.spectra,
         live_time_s=raw.live_time_s,
         real_time_s=raw.real_time_s,
@@ -98,8 +98,12 @@ def projection_quality(
 
 
 @lru_cache(maxsize=8)
-def _map_fit(elements: tuple[str, ...], detector: XrfDetector, energy_kev: float) -> MapFit:
-    """Built once for a series: the line templates take longer than the fit of a map."""
+def element_fit(elements: tuple[str, ...], detector: XrfDetector, energy_kev: float) -> MapFit:
+    """The fit of these elements, built once: the line templates take longer than the fit of a map.
+
+    Raises:
+        MalformedRunError: they cannot be fitted with this detector at this energy.
+    """
     try:
         return MapFit(elements, detector, energy_kev)
     except ValueError as error:

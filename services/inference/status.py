@@ -31,6 +31,8 @@ class WorkerStatus:
     """Projections completed since it started."""
     n_probes: int = 0
     """Found from ptychography runs since it started."""
+    n_mapped: int = 0
+    """Structured-illumination runs mapped since it started."""
     n_waiting: int = 0
     """Runs offered to it and not begun."""
     n_rejected: int = 0
@@ -38,6 +40,8 @@ class WorkerStatus:
     """Parked after several tries, until somebody has them retried."""
     waiting_for: str = ""
     """What projections lack that cannot be processed now, for example a probe."""
+    doing: str = ""
+    """What takes long just now, and how far it is."""
     last_run_uid: str = ""
     last_error: str = ""
     host: str = ""
@@ -78,6 +82,11 @@ class StatusFile:
         """Show that the worker lives, unless it wrote within ``every_s``."""
         if time.time() - self.status.updated_at >= every_s:
             self.update()
+
+    def tell(self, doing: str, every_s: float = 1.0) -> None:
+        """Say what is being done, unless something was written within ``every_s``."""
+        if time.time() - self.status.updated_at >= every_s:
+            self.update(doing=doing)
 
     def _write(self) -> None:
         """A full disk must not end the work: it is told once, and once more when there is room again."""

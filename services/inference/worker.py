@@ -1,6 +1,7 @@
 """The worker's loop: a finished projection is read, fitted, enhanced, written and completed, again and again.
 
-A finished ptychography run becomes the probe that later projections are enhanced with.
+A finished ptychography run becomes the probe that later projections are enhanced with; of a structured-illumination run
+maps are made.
 
 Whatever kills it, nothing is lost: the catalogue alone says what is done, so a worker that starts again goes on where
 it was.
@@ -18,18 +19,16 @@ import torch
 
 from models.superres.enhancer import Enhancer
 from models.superres.enhancers import make_enhancer
-from services.catalog.backlog import Backlog
-from services.catalog.claims import Claims, Refusal
+from services.catalog.claims import Claims
 from services.catalog.client import Catalog, connect, is_answering
 from services.catalog.parking import park_run
 from services.catalog.records import CatalogError, CatalogUnreachableError, MalformedRunError, WornOutError
-from services.catalog.recoveries import claim_recovery, complete_recovery, fail_recovery
 from services.catalog.runs import FinishedRun
 from services.catalog.subscription import ProjectionFeed
+from services.inference.long_runs import LongRuns
 from services.inference.monitored import monitored
 from services.inference.presence import Presence
 from services.inference.probe_choice import WaitingError
-from services.inference.probe_recovery import recover_probe_of
 from services.inference.processing import Outcome, Prepared, Processor
 from services.inference.status import StatusFile
 from services.logs import LoggedPool, log_context
@@ -104,6 +103,7 @@ class Worker:
         self._metrics.describe(settings.name, enhancer.name, enhancer.digest, settings.device)
         self._claims = Claims(settings.name, settings.lease_s)
         self._processor = Processor(catalog, enhancer, settings.scale, self._claims, self._metrics)
+        self._long_runs = LongRuns(catalog, self._claims, settings, status, stop, self._metrics)
         self._tries: Counter[str] = Counter()
         self._reader = LoggedPool(1, "reading-ahead")
         self._ahead: Future[_Ahead | None] | None = None
@@ -129,7 +129,7 @@ class Worker:
                 self._status.update(state="processing", n_waiting=feed.n_waiting, last_run_uid=run.run_uid)
                 with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
                     self._handle(feed, run, ahead)
-                self._status.update(state="idle", n_waiting=feed.n_waiting)
+                self._status.update(state="idle", doing="", n_waiting=feed.n_waiting)
             self._give_back_what_was_read_ahead()
         self._claims.close()
         log.info("worker %s: stopped", self._settings.name)
@@ -156,7 +156,7 @@ class Worker:
             run = feed.next_of_backlog(self._processor.is_among_others)
             if run is None:
                 return None
-            if run.is_probe_scan:
+            if run.takes_long:
                 feed.release(run.run_uid)
                 return None
             with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
@@ -197,7 +197,7 @@ class Worker:
 
     def _process_or_park(self, feed: ProjectionFeed, run: FinishedRun, ahead: _Ahead | None) -> None:
         try:
-            outcome = self._recover(run) if run.is_probe_scan else self._process(feed, run, ahead)
+            outcome = self._long_runs.work_on(run) if run.takes_long else self._process(feed, run, ahead)
         except WaitingError as waiting:
             self._metrics.waits(run.run_uid)
             self._report_waiting(run, str(waiting))
@@ -219,6 +219,8 @@ class Worker:
         feed.settle(run.run_uid)
         if outcome is Outcome.RECOVERED:
             self._status.update(n_probes=self._status.status.n_probes + 1)
+        if outcome is Outcome.MAPPED:
+            self._status.update(n_mapped=self._status.status.n_mapped + 1)
         if outcome is Outcome.COMPLETED:
             self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
 
@@ -233,33 +235,6 @@ class Worker:
         if isinstance(ahead.found, Exception):
             raise ahead.found
         return self._processor.still_ours(ahead.found)
-
-    def _recover(self, run: FinishedRun) -> Outcome:
-        """The one thing that a stop breaks off: it takes many seconds, and a restart does it again."""
-
-        def progress(stage: str, fraction: float) -> None:
-            if self._stop.is_set():
-                raise InterruptedError(f"stopped at {stage}, {fraction:.0%}")
-            self._status.beat()
-
-        if Backlog(self._catalog).is_settled(run):
-            return Outcome.SETTLED
-        hold = claim_recovery(self._catalog, run.run_uid, self._claims)
-        if isinstance(hold, Refusal):
-            return Outcome.ELSEWHERE
-        try:
-            key = recover_probe_of(self._catalog, run, self._settings.device, progress)
-            complete_recovery(self._catalog, hold, key)
-        except MalformedRunError as error:
-            fail_recovery(self._catalog, hold, str(error))
-            raise
-        except InterruptedError as stopped:
-            log.info("the probe of run %s is found after a restart: %s", run.run_uid, stopped)
-            self._claims.give_back(hold)
-            return Outcome.ELSEWHERE
-        finally:
-            self._claims.let_go(hold)
-        return Outcome.RECOVERED
 
     def _report_waiting(self, run: FinishedRun, reason: str) -> None:
         if self._status.status.waiting_for != reason:
@@ -276,8 +251,8 @@ class Worker:
         log.error("run %s of series %s is parked, %s", run.run_uid, run.series_uid, reason)
         self._status.update(n_failed=self._status.status.n_failed + 1)
         try:
-            if not run.is_probe_scan:
-                self._processor.note_failure(run, f"{type(error).__name__}: {error}")
+            keeper = self._long_runs if run.takes_long else self._processor
+            keeper.note_failure(run, f"{type(error).__name__}: {error}")
             park_run(self._catalog, run.run_uid, reason)
         except CatalogError as unnoted:
             log.warning("run %s: it could not be parked, and is tried again: %s", run.run_uid, unnoted)

@@ -1,6 +1,6 @@
 """Progress bars for computations that tell the fraction they have done."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -24,3 +24,15 @@ def progress_bars(console: Console) -> Iterator[Following]:
             return lambda fraction: bars.update(task, completed=fraction)
 
         yield following
+
+
+def staged(following: Following) -> Callable[[str, float], None]:
+    """For computations that also tell which stage they are at: a bar for each, made when it begins."""
+    bars: dict[str, Progress] = {}
+
+    def progress(stage: str, fraction: float) -> None:
+        if stage not in bars:
+            bars[stage] = following(stage)
+        bars[stage](fraction)
+
+    return progress

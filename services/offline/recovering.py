@@ -14,9 +14,9 @@ from rich.markup import escape
 from models.ptychography.engines import engine_of
 from models.ptychography.frames import Frames
 from models.ptychography.quality import summary, told
-from models.ptychography.recover import Progress, Recovery, RecoverySettings
+from models.ptychography.recover import Recovery, RecoverySettings
 from services.catalog.provenance import software_versions
-from services.offline.bars import progress_bars
+from services.offline.bars import progress_bars, staged
 from services.offline.devices import check_device
 from services.offline.frame_files import FlyAxis, FrameFile, read_frames
 from services.offline.hdf5 import sha256_of
@@ -55,7 +55,7 @@ def recover_file(request: Request, console: Console, warnings: Console) -> None:
     )
     console.print(_described(file), highlight=False, soft_wrap=True)
     with progress_bars(console) as following:
-        found = engine(file.frames, request.settings, _by_stage(following))
+        found = engine(file.frames, request.settings, staged(following))
     console.print(summary(found), highlight=False, soft_wrap=True)
     for warning in found.warnings:
         warnings.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
@@ -79,18 +79,6 @@ def _described(file: FrameFile) -> str:
         f"over {span[0]:.2f} x {span[1]:.2f} um; pixel {frames.pixel_size_nm:.3g} nm, {frames.energy_kev:g} keV, "
         f"{masked} pixels masked{left_out}"
     )
-
-
-def _by_stage(following: Any) -> Progress:
-    """A bar for each stage, made when it begins."""
-    bars: dict[str, Any] = {}
-
-    def progress(stage: str, fraction: float) -> None:
-        if stage not in bars:
-            bars[stage] = following(stage)
-        bars[stage](fraction)
-
-    return progress
 
 
 def _lineage(request: Request, frames: Frames) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from services.catalog.client import Catalog, connect
 from services.catalog.parking import parked_runs
 from services.catalog.products import list_series
 from services.catalog.records import CatalogError
+from services.catalog.single_pixel import list_single_pixel
 from services.catalog.workers import PublishedWorker, published_workers
 from services.settings import Settings
 from services.stack.embedded import read_stack_file, running_processes
@@ -48,6 +49,7 @@ def print_status(settings: Settings, console: Console) -> bool:
             down += _print_jobs(settings, folder, console)
             _print_waiting(waiting_projections(catalog), console)
             _print_series(catalog, console)
+            _print_single_pixel(catalog, console)
             _print_parked(catalog, console)
     if down:
         console.print(f"[bold red]not well:[/] {', '.join(dict.fromkeys(down))}", soft_wrap=True)
@@ -81,7 +83,11 @@ def _print_workers(folder: Path, published: Sequence[PublishedWorker], silence_s
         console.print(f"{escape(worker.status.name):<16} [{colour}]{escape(worker.words)}[/]{where}", soft_wrap=True)
         if worker.status.state == "stopped":
             continue
-        for label, text in (("waiting for", worker.status.waiting_for), ("last error", worker.status.last_error)):
+        for label, text in (
+            ("doing", worker.status.doing),
+            ("waiting for", worker.status.waiting_for),
+            ("last error", worker.status.last_error),
+        ):
             if text:
                 console.print(f"{'':<16} {label}: {text}", soft_wrap=True, markup=False)
     if any(worker.is_up for worker in workers):
@@ -127,6 +133,16 @@ def _print_series(catalog: Catalog, console: Console) -> None:
         console.print(f"series [bold]{record.key}[/]: {done}, {state}; uid {record.series_uid}", soft_wrap=True)
     if len(series) > _SHOWN_SERIES:
         console.print(f"and {len(series) - _SHOWN_SERIES} older series")
+
+
+def _print_single_pixel(catalog: Catalog, console: Console) -> None:
+    records = list_single_pixel(catalog)
+    for record in records[:_SHOWN_SERIES]:
+        how = record.metadata.get("method", "")
+        made = f"{', '.join(record.elements)} by {how}, " if how else ""
+        console.print(f"maps [bold]{record.key}[/]: {made}{record.state}; run {record.run_uid}", soft_wrap=True)
+    if len(records) > _SHOWN_SERIES:
+        console.print(f"and {len(records) - _SHOWN_SERIES} older maps")
 
 
 def _print_parked(catalog: Catalog, console: Console) -> None:

@@ -29,6 +29,7 @@ from models.run_schema import (
     XrfDetector,
 )
 from models.scan import FlyScan
+from models.structured_schema import STRUCTURED_SPEC, StructuredStart
 from services.catalog.client import Catalog
 
 EVERYTHING = (SPECTRA, LIVE_TIME_S, REAL_TIME_S, I0)
@@ -103,6 +104,22 @@ class RunWriter:
         counts = frames.counts.reshape(*raster, *start.frame_shape).astype(np.uint16)
         places = {name: values for name, values in ((Y_UM, y_um), (X_UM, x_um)) if name not in leave_out}
         streams = {DIFFRACTION_STREAM: {FRAMES: counts}, XRF_STREAM: places}
+        self._write(run, streams, exit_status, time)
+        return uid
+
+    def write_structured(
+        self,
+        start: StructuredStart,
+        streams: dict[str, dict[str, NDArray[Any]]],
+        *,
+        time: float = 1_700_000_000.0,
+        exit_status: str | None = "success",
+        change_start: dict[str, Any] | None = None,
+    ) -> str:
+        """Write one structured-illumination run and return its uid."""
+        uid = str(uuid4())
+        metadata = start.to_metadata() | {"tiled_specs": [STRUCTURED_SPEC], "scan_id": 8} | (change_start or {})
+        run = compose_run(uid=uid, time=time, metadata=metadata)
         self._write(run, streams, exit_status, time)
         return uid
 

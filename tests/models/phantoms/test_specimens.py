@@ -72,5 +72,6 @@ def test_nickel_falls_and_manganese_rises_towards_the_surface(nmc: Specimen) -> 
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="choose one of nmc-particle, siemens-star, zn-mn-cathode"):
+    known = "mixed-cathode, mixed-cathode-decoy, nmc-particle, siemens-star, zn-mn-cathode"
+    with pytest.raises(ValueError, match=f"choose one of {known}"):
         make_specimen("pyrite", 0)
