@@ -147,8 +147,8 @@ def _why_not_guided(setup: Setup) -> str:
     if best.tells:
         return ""
     return (
-        f"the counts explain {best.explained:.0%} of the TXM image's signals, {best.by_chance:.0%} were chance: it shows "
-        "something else; total variation alone"
+        f"the counts explain {best.explained:.0%} of the TXM image's signals, {best.by_chance:.0%} were chance: it "
+        "shows something else; total variation alone"
     )
 
 

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import shift as shifted
 from scipy.optimize import minimize, nnls
 
-
 Image = NDArray[np.float32]
 
 _REACH_PX = 8
@@ -46,8 +45,8 @@ def places(picture: Image, patterns: NDArray[np.float32], signals: NDArray[np.fl
     """The picture where it was taken and, where that is elsewhere, where the counts want it.
 
     Were it the weighted sum of the maps, its signal under each pattern would be the same weighted sum of the counts. So
-    the right place is where the counts explain most of these signals. What else absorbs may pull it off by half a pixel:
-    which of both is better is to be told by measurements held out.
+    the right place is where the counts explain most of these signals. What else absorbs may pull it off by half a
+    pixel: which of both is better is to be told by measurements held out.
 
     Args:
         picture: (y, x).
@@ -85,7 +84,7 @@ def _moved(image: Image, shift: NDArray[np.float64]) -> Image:
 
 
 def _explained(image: Image, patterns: NDArray[np.float32], basis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the variance of the signals of the picture, moved by up to `reach` along y and x, that counts explain."""
+    """Share of the variance of the signals of the picture, moved by up to `reach` that counts explain."""
     reach = min(_REACH_PX, *(side // 4 for side in image.shape))
     pad = [(reach, reach), (reach, reach)]
     still = np.conj(np.fft.rfft2(np.pad(image, pad)))
