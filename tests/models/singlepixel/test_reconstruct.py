@@ -14,7 +14,7 @@ FEW = Conditions(n_patterns=SIDE * SIDE // 20, mu_error=0.1)
 
 @pytest.fixture(scope="module")
 def simulated():
-    """5 % of the pixels' number of patterns; weights in the TXM, composition and patterns are not what anybody assumes."""
+    """5 % of the pixels' number of patterns; weights in the TXM, composition, patterns are not what anybody assumes."""
     return measure(cathode(SIDE, 41, stoichiometry_error=0.03), replace(FEW, pattern_jitter_px=0.1), 41)
 
 
