@@ -8,14 +8,12 @@ weakly, and swallows their errors; its messages are few and plain.
 
 import logging
 import math
-import random
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from contextlib import suppress
-from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgpack
@@ -26,6 +24,7 @@ from models.run_schema import PROJECTION_SPEC, PTYCHOGRAPHY_SPEC
 from models.structured_schema import STRUCTURED_SPEC
 from services.catalog.backlog import Backlog
 from services.catalog.client import Catalog, is_answering
+from services.catalog.offered import MOST_OFFERED, OfferedRuns
 from services.catalog.records import CatalogError
 from services.catalog.runs import FinishedRun, finished_projections
 from services.logs import log_context
@@ -38,20 +37,15 @@ _LARGEST_MESSAGE = 64 * 2**20
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 _WHOLE_SWEEP_EVERY = 30
 _SETTLED_IN_A_ROW = 100
-_MOST_OFFERED = 1000
-"""Of live runs and of the backlog each: memory stays small; the others are found when these are done."""
-_AMONG = 8
-"""Of the oldest of a backlog one is picked by chance where other workers pick too, so that they rarely meet."""
 _SPECS = {PROJECTION_SPEC, PTYCHOGRAPHY_SPEC, STRUCTURED_SPEC}
 
 
 class ProjectionFeed:
-    """Hands out runs that wait to be processed, live ones before the backlog; of that, those of probes first, then
-    those of structured illumination.
+    """Finds runs that wait to be processed, and offers them: live ones before the backlog; of that, probes' first,
+    then those of structured illumination.
 
-    A run handed out is not handed out again until `release` gives it back; after `settle` it comes again only where
-    the catalogue takes back that it is done or parked. Use it as a context manager: a thread of its own listens and
-    sweeps until the block is left.
+    Use it as a context manager: a thread of its own listens and sweeps until the block is left, and what it finds is
+    taken from the `OfferedRuns` that the block is given.
 
     Args:
         catalog: to watch.
@@ -61,118 +55,22 @@ class ProjectionFeed:
     def __init__(self, catalog: Catalog, sweep_s: float) -> None:
         self._catalog = catalog
         self._sweep_s = sweep_s
-        self._changed = threading.Condition()
-        self._live: OrderedDict[str, FinishedRun] = OrderedDict()
-        self._backlog: OrderedDict[str, FinishedRun] = OrderedDict()
-        self._undone: dict[str, FinishedRun] = {}
-        self._taken: set[str] = set()
-        self._settled: set[str] = set()
-        self._parked: set[str] = set()
-        self._released: set[str] = set()
+        self._offered = OfferedRuns()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="projection-feed", daemon=True)
         self._n_sweeps = 0
         self._swept_at = -math.inf
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> OfferedRuns:
         self._thread.start()
-        return self
+        return self._offered
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop listening; whoever waits in `next` gets None."""
         self._closing.set()
-        with self._changed:
-            self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    @property
-    def n_waiting(self) -> int:
-        """Projections offered and not yet handed out."""
-        with self._changed:
-            return len(self._live) + len(self._backlog)
-
-    @property
-    def queued(self) -> dict[str, int]:
-        """The same, live ones and the backlog."""
-        with self._changed:
-            return {"live": len(self._live), "backlog": len(self._backlog)}
-
-    @property
-    def oldest_stop_time(self) -> float | None:
-        """When the oldest run ended that nobody has dealt with, as far as this feed knows; those at hand count."""
-        with self._changed:
-            return min((run.stop_time for run in self._undone.values()), default=None)
-
-    def next(self, timeout_s: float, among_others: bool = False) -> FinishedRun | None:
-        """The next run, or None where none came in time or the feed was closed.
-
-        Args:
-            timeout_s: to wait at most.
-            among_others: whether other workers take from the same backlog.
-        """
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            while not (self._live or self._backlog) and not self._closing.is_set():
-                if not self._changed.wait(deadline - time.monotonic()):
-                    return None
-            return self._taken_from(self._live) or self._taken_from(self._backlog, among_others)
-
-    def next_live(self) -> FinishedRun | None:
-        """The next run that has just finished, if there is one now."""
-        with self._changed:
-            return self._taken_from(self._live)
-
-    def next_of_backlog(self, among_others: bool = False) -> FinishedRun | None:
-        """The next run of the backlog, if there is one now and nothing live."""
-        with self._changed:
-            return None if self._live else self._taken_from(self._backlog, among_others)
-
-    def settle(self, run_uid: str) -> None:
-        """This run is dealt with, and the catalogue says so."""
-        with self._changed:
-            self._taken.discard(run_uid)
-            self._undone.pop(run_uid, None)
-            self._settled.add(run_uid)
-
-    def park(self, run_uid: str) -> None:
-        """This run is parked in the catalogue: it comes again as soon as somebody takes it out there."""
-        self._parked.add(run_uid)
-        self.settle(run_uid)
-
-    def release(self, run_uid: str) -> None:
-        """This projection could not be dealt with now: a later sweep offers it again."""
-        with self._changed:
-            self._taken.discard(run_uid)
-            self._released.add(run_uid)
-
-    def _taken_from(self, queue: OrderedDict[str, FinishedRun], among_others: bool = False) -> FinishedRun | None:
-        if self._closing.is_set() or not queue:
-            return None
-        first = list(islice(queue, _AMONG if among_others else 1))
-        run_uid = random.choice(first)
-        self._taken.add(run_uid)
-        return queue.pop(run_uid)
-
-    def _is_offered(self, run_uid: str) -> bool:
-        with self._changed:
-            return run_uid in self._taken or run_uid in self._live or run_uid in self._backlog
-
-    def _offer(self, run: FinishedRun, live: bool) -> None:
-        with self._changed:
-            if run.run_uid in self._taken or run.run_uid in self._live or (run.run_uid in self._backlog and not live):
-                return
-            self._backlog.pop(run.run_uid, None)
-            queue = self._live if live else self._backlog
-            if len(queue) >= _MOST_OFFERED:
-                return
-            queue[run.run_uid] = self._undone[run.run_uid] = run
-            self._changed.notify()
+        self._offered.close()
+        self._thread.join()
 
     def _watch(self) -> None:
         failures = 0
@@ -220,10 +118,10 @@ class ProjectionFeed:
         run = FinishedRun.from_metadata(update["key"], update["metadata"])
         if _SPECS.isdisjoint(spec["name"] for spec in update["specs"]) or not run.exit_status:
             return
-        if run.run_uid in self._settled:
+        if self._offered.is_settled(run.run_uid):
             return
         if run.is_success:
-            self._offer(run, live=True)
+            self._offered.offer_live(run)
         else:
             with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
                 log.warning("run %s of series %s ended with %r: skipped", run.run_uid, run.series_uid, run.exit_status)
@@ -234,41 +132,27 @@ class ProjectionFeed:
         A sweep that is not whole trusts what is known to be settled, and ends where many of the newest runs in a row
         held nothing new.
         """
-        self._released.clear()
+        self._offered.begin_sweep()
         backlog = Backlog(self._catalog)
-        retried = self._parked - backlog.parked.keys()
-        self._settled -= retried
-        self._parked = (self._parked - retried) | backlog.parked.keys()
-        whole = whole or bool(retried)
-        waiting: deque[FinishedRun] = deque(maxlen=_MOST_OFFERED)  # the oldest
+        whole = self._offered.retry_unparked(backlog.parked.keys()) or whole
+        waiting: deque[FinishedRun] = deque(maxlen=MOST_OFFERED)  # the oldest
         nothing_new = 0
         for run in finished_projections(self._catalog):
-            if self._is_offered(run.run_uid):
+            if self._offered.is_offered(run.run_uid):
                 nothing_new += 1
-            elif (run.run_uid in self._settled and not whole) or backlog.is_settled(run):
-                self.settle(run.run_uid)
+            elif (not whole and self._offered.is_settled(run.run_uid)) or backlog.is_settled(run):
+                self._offered.settle(run.run_uid)
                 nothing_new += 1
             else:
                 waiting.append(run)
                 nothing_new = 0
             if nothing_new >= _SETTLED_IN_A_ROW and not whole:
                 break
-        offered = [*backlog.waiting_probe_scans(), *backlog.waiting_structured_runs(), *reversed(waiting)]
-        for run in offered:
-            if run.run_uid not in self._released:  # else what this sweep knows of it may be old
-                self._offer(run, live=False)
-        self._forget_others({run.run_uid for run in offered}, whole)
+        self._offered.end_sweep(
+            [*backlog.waiting_probe_scans(), *backlog.waiting_structured_runs(), *reversed(waiting)], whole
+        )
         self._n_sweeps += 1
         self._swept_at = time.monotonic()
-
-    def _forget_others(self, listed: set[str], whole: bool) -> None:
-        """What this sweep would have listed and did not is dealt with elsewhere, or deleted."""
-        with self._changed:
-            self._undone = {
-                run_uid: run
-                for run_uid, run in self._undone.items()
-                if run_uid in listed or self._is_offered(run_uid) or not (whole or run.takes_long)
-            }
 
     def _sweep_without_stream(self) -> None:
         if not is_answering(self._catalog.uri):

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import Any
@@ -15,13 +15,13 @@ from services.catalog.claims import Claims, Hold, Refusal
 from services.catalog.client import Catalog, catalog_errors
 from services.catalog.probes import ProbeRecord
 from services.catalog.provenance import software_versions
-from services.catalog.records import MalformedRunError, NotFoundError, RawProjection
+from services.catalog.records import MalformedRunError, RawProjection
 from services.catalog.runs import FinishedRun, access_tags_of_run, projection_start, read_measured
-from services.catalog.series_layout import SeriesNode, ensure_fine_stacks, ensure_series
-from services.catalog.stacks import Stacks
+from services.catalog.series_layout import SeriesNode
 from services.catalog.writing import summarise_series, write_coarse, write_fine, write_trust
-from services.inference.probe_choice import ProbeChoice, WaitingError
-from services.inference.recent import Recent
+from services.inference.completion import Completion
+from services.inference.open_series import OpenSeries
+from services.inference.probe_choice import ProbeChoice
 from services.inference.recipe import (
     check_can_be_fitted,
     enhance_projection,
@@ -29,12 +29,12 @@ from services.inference.recipe import (
     judge_projection,
     projection_quality,
 )
+from services.inference.stopwatch import Stopwatch
 from services.logs import LoggedPool
 from services.monitoring.worker_metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
-_SERIES_KEPT = 16
 _OTHERS_S = 60.0
 """Where another worker was met so lately, a projection is read only once it is ours."""
 
@@ -51,27 +51,6 @@ class Outcome(Enum):
     """Nothing was to be done: it is done, or a later run of its angle took its place."""
     ELSEWHERE = "elsewhere"
     """Another worker is at it, or came in between: look again later."""
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by step of one projection."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _since: float = field(default_factory=time.perf_counter)
-
-    def lap(self, step: str) -> None:
-        """A step ends, the next begins."""
-        now = time.perf_counter()
-        self.seconds[step] = round(now - self._since, 4)
-        self._since = now
-
-    def resume(self) -> None:
-        """What passed since the last step belongs to none."""
-        self._since = time.perf_counter()
-
-    def __str__(self) -> str:
-        return ", ".join(f"{step} {seconds:.2f} s" for step, seconds in self.seconds.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +84,10 @@ class Processor:
     ) -> None:
         self._catalog = catalog
         self._enhancer = enhancer
-        self._scale = scale
         self._claims = claims
         self._metrics = metrics or WorkerMetrics()
         self._met_others_at = -_OTHERS_S
-        self._series: Recent[str, SeriesNode] = Recent(_SERIES_KEPT)
-        self._fine_stacks: Recent[str, Stacks] = Recent(_SERIES_KEPT)
+        self._series = OpenSeries(catalog, scale, claims.worker)
         self._probes = ProbeChoice(catalog)
         self._software = software_versions()
 
@@ -172,18 +149,17 @@ class Processor:
     def note_failure(self, run: FinishedRun, error: str) -> None:
         """Leave an error where a person looking for the missing angle sees it."""
         start = projection_start(run.run_uid, run.start)
-        series = self._series.get(start.series_uid)
+        series = self._series.known(start.series_uid)
         if series is not None:
             fail_angle(series, start, run.run_uid, error)
 
     def forget(self, series_uid: str) -> None:
         """Open a series anew at its next projection: somebody may have changed it behind our back."""
         self._series.forget(series_uid)
-        self._fine_stacks.forget(series_uid)
 
     def _prepare(self, run: FinishedRun, start: ProjectionStart) -> Prepared | Outcome:
         watch = Stopwatch()
-        series = self._open_series(start)
+        series = self._series.open(start)
         series.check_owner(run.run_uid, access_tags_of_run(self._catalog, run.run_uid))
         probe = self._probes.choose(series, run, start) if start.purpose == "coarse" else None
         watch.lap("open")
@@ -230,9 +206,7 @@ class Processor:
         }
 
     def _process_fine(self, series: SeriesNode, raw: RawProjection, watch: Stopwatch) -> dict[str, Any]:
-        stacks = self._fine_stacks.get(series.series_uid) or self._fine_stacks.put(
-            series.series_uid, ensure_fine_stacks(series, raw.start, self._claims.worker)
-        )
+        stacks = self._series.fine_stacks(series, raw.start)
         maps = fit_projection(raw)
         watch.lap("fit")
         write_fine(series, stacks, raw.start.angle_index, maps)
@@ -256,37 +230,9 @@ class Processor:
         self._probes.no_longer_waits(series)
         watch.lap("commit")
         self._metrics.wrote(len(series.elements), watch.seconds, latency_s)
-        log.info(
-            "run %s: series %s, %s angle %d (%.2f deg), %s: %s; readable %.2f s after its end; %d of %d angles done",
-            raw.run_uid,
-            series.key,
-            raw.start.purpose,
-            raw.start.angle_index,
-            raw.start.theta_deg,
-            " ".join(series.elements),
-            watch,
-            latency_s,
-            n_done,
-            series.n_angles,
-            extra={
-                "series": series.key,
-                "angle_index": raw.start.angle_index,
-                "theta_deg": raw.start.theta_deg,
-                "seconds": watch.seconds,
-            },
-        )
+        done = Completion(series, raw, watch, latency_s, n_done)
+        log.info("%s", done, extra=done.fields)
         return Outcome.COMPLETED
-
-    def _open_series(self, start: ProjectionStart) -> SeriesNode:
-        series = self._series.get(start.series_uid)
-        if series is None:
-            try:
-                opened = ensure_series(self._catalog, start, self._scale, self._claims.worker)
-            except NotFoundError as error:
-                raise WaitingError(str(error)) from error
-            series = self._series.put(start.series_uid, opened)
-        series.check_fits(start)
-        return series
 
 
 def _identity(*inputs: str) -> str:

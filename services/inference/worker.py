@@ -21,6 +21,7 @@ from models.superres.enhancer import Enhancer
 from models.superres.enhancers import make_enhancer
 from services.catalog.claims import Claims
 from services.catalog.client import Catalog, connect, is_answering
+from services.catalog.offered import OfferedRuns
 from services.catalog.parking import park_run
 from services.catalog.records import CatalogError, CatalogUnreachableError, MalformedRunError, WornOutError
 from services.catalog.runs import FinishedRun
@@ -118,46 +119,46 @@ class Worker:
             self._enhancer.digest,
             self._settings.device,
         )
-        with ProjectionFeed(self._catalog, self._settings.sweep_s) as feed:
-            self._metrics.watch(feed)
+        with ProjectionFeed(self._catalog, self._settings.sweep_s) as offered:
+            self._metrics.watch(offered)
             self._status.update(state="idle", last_error="")  # Tiled is there now, whatever was before
             while not self._stop.is_set():
-                run, ahead = self._next(feed)
+                run, ahead = self._next(offered)
                 if run is None:
                     self._status.beat()
                     continue
-                self._status.update(state="processing", n_waiting=feed.n_waiting, last_run_uid=run.run_uid)
+                self._status.update(state="processing", n_waiting=offered.n_waiting, last_run_uid=run.run_uid)
                 with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
-                    self._handle(feed, run, ahead)
-                self._status.update(state="idle", doing="", n_waiting=feed.n_waiting)
+                    self._handle(offered, run, ahead)
+                self._status.update(state="idle", doing="", n_waiting=offered.n_waiting)
             self._give_back_what_was_read_ahead()
         self._claims.close()
         log.info("worker %s: stopped", self._settings.name)
 
-    def _next(self, feed: ProjectionFeed) -> tuple[FinishedRun | None, _Ahead | None]:
+    def _next(self, offered: OfferedRuns) -> tuple[FinishedRun | None, _Ahead | None]:
         """What has just finished, then what was read ahead, then the backlog."""
         if self._ahead is not None:
-            live = feed.next_live()
+            live = offered.next_live()
             if live is not None:
                 return live, None
             ahead, self._ahead = self._ahead.result(), None
             if ahead is not None:
                 return ahead.run, ahead
-        return feed.next(_POLL_S, self._processor.is_among_others), None
+        return offered.next(_POLL_S, self._processor.is_among_others), None
 
-    def _read_ahead(self, feed: ProjectionFeed) -> None:
+    def _read_ahead(self, offered: OfferedRuns) -> None:
         """While this one is computed the next of a backlog is claimed and read."""
-        if self._ahead is None and feed.queued["backlog"]:
-            self._ahead = self._reader.submit(self._find_ahead, feed)
+        if self._ahead is None and offered.queued["backlog"]:
+            self._ahead = self._reader.submit(self._find_ahead, offered)
 
-    def _find_ahead(self, feed: ProjectionFeed) -> _Ahead | None:
+    def _find_ahead(self, offered: OfferedRuns) -> _Ahead | None:
         """The first of the backlog that is for us: of what was listed a while ago others may have done half."""
         while not self._stop.is_set():
-            run = feed.next_of_backlog(self._processor.is_among_others)
+            run = offered.next_of_backlog(self._processor.is_among_others)
             if run is None:
                 return None
             if run.takes_long:
-                feed.release(run.run_uid)
+                offered.release(run.run_uid)
                 return None
             with log_context(run_uid=run.run_uid, series_uid=run.series_uid):
                 try:
@@ -166,7 +167,7 @@ class Worker:
                     return _Ahead(run, error)
             if isinstance(found, Prepared):
                 return _Ahead(run, found)
-            self._ended(feed, run, found)
+            self._ended(offered, run, found)
         return None
 
     def _give_back_what_was_read_ahead(self) -> None:
@@ -179,12 +180,12 @@ class Worker:
         except CatalogError as error:
             log.warning("run %s is taken over after a lease: %s", ahead.run.run_uid, error)
 
-    def _handle(self, feed: ProjectionFeed, run: FinishedRun, ahead: _Ahead | None = None) -> None:
+    def _handle(self, offered: OfferedRuns, run: FinishedRun, ahead: _Ahead | None = None) -> None:
         """Process one run; whatever happens to it, the worker lives."""
         try:
-            self._process_or_park(feed, run, ahead)
+            self._process_or_park(offered, run, ahead)
         except CatalogUnreachableError as error:
-            feed.release(run.run_uid)
+            offered.release(run.run_uid)
             log.warning("run %s: %s; it is done when Tiled is back", run.run_uid, error)
             self._status.update(state="waiting for Tiled", last_error=str(error))
             _wait_until_answering(self._catalog.uri, self._stop, self._status)
@@ -193,30 +194,30 @@ class Worker:
             self._metrics.failed()
             log.exception("run %s of series %s: unexpected error", run.run_uid, run.series_uid)
             self._status.update(last_error=f"run {run.run_uid}: {error}")
-            self._try_again_or_park(feed, run, error)
+            self._try_again_or_park(offered, run, error)
 
-    def _process_or_park(self, feed: ProjectionFeed, run: FinishedRun, ahead: _Ahead | None) -> None:
+    def _process_or_park(self, offered: OfferedRuns, run: FinishedRun, ahead: _Ahead | None) -> None:
         try:
-            outcome = self._long_runs.work_on(run) if run.takes_long else self._process(feed, run, ahead)
+            outcome = self._long_runs.work_on(run) if run.takes_long else self._process(offered, run, ahead)
         except WaitingError as waiting:
             self._metrics.waits(run.run_uid)
             self._report_waiting(run, str(waiting))
-            feed.release(run.run_uid)
+            offered.release(run.run_uid)
         except (MalformedRunError, WornOutError) as error:
             park_run(self._catalog, run.run_uid, str(error))
             self._metrics.ended(run.run_uid, "rejected")
             log.warning("run %s of series %s is parked: %s", run.run_uid, run.series_uid, error)
             self._status.update(n_rejected=self._status.status.n_rejected + 1, last_error=str(error))
-            feed.park(run.run_uid)
+            offered.park(run.run_uid)
         else:
-            self._ended(feed, run, outcome)
+            self._ended(offered, run, outcome)
 
-    def _ended(self, feed: ProjectionFeed, run: FinishedRun, outcome: Outcome) -> None:
+    def _ended(self, offered: OfferedRuns, run: FinishedRun, outcome: Outcome) -> None:
         self._metrics.ended(run.run_uid, outcome.value)
         if outcome is Outcome.ELSEWHERE:
-            feed.release(run.run_uid)
+            offered.release(run.run_uid)
             return
-        feed.settle(run.run_uid)
+        offered.settle(run.run_uid)
         if outcome is Outcome.RECOVERED:
             self._status.update(n_probes=self._status.status.n_probes + 1)
         if outcome is Outcome.MAPPED:
@@ -224,11 +225,11 @@ class Worker:
         if outcome is Outcome.COMPLETED:
             self._status.update(n_done=self._status.status.n_done + 1, waiting_for="")
 
-    def _process(self, feed: ProjectionFeed, run: FinishedRun, ahead: _Ahead | None) -> Outcome:
+    def _process(self, offered: OfferedRuns, run: FinishedRun, ahead: _Ahead | None) -> Outcome:
         prepared = self._processor.prepare(run) if ahead is None else self._still_ours(ahead)
         if isinstance(prepared, Outcome):
             return prepared
-        self._read_ahead(feed)
+        self._read_ahead(offered)
         return self._processor.finish(prepared)
 
     def _still_ours(self, ahead: _Ahead) -> Prepared | Outcome:
@@ -241,11 +242,11 @@ class Worker:
             log.warning("run %s of series %s: %s", run.run_uid, run.series_uid, reason)
             self._status.update(waiting_for=reason)
 
-    def _try_again_or_park(self, feed: ProjectionFeed, run: FinishedRun, error: Exception) -> None:
+    def _try_again_or_park(self, offered: OfferedRuns, run: FinishedRun, error: Exception) -> None:
         self._tries[run.run_uid] += 1
         if self._tries[run.run_uid] < _TRIES:
             self._processor.forget(run.series_uid)
-            feed.release(run.run_uid)
+            offered.release(run.run_uid)
             return
         reason = f"given up after {_TRIES} tries: {type(error).__name__}: {error}"
         log.error("run %s of series %s is parked, %s", run.run_uid, run.series_uid, reason)
@@ -256,11 +257,11 @@ class Worker:
             park_run(self._catalog, run.run_uid, reason)
         except CatalogError as unnoted:
             log.warning("run %s: it could not be parked, and is tried again: %s", run.run_uid, unnoted)
-            feed.release(run.run_uid)
+            offered.release(run.run_uid)
             return
         self._metrics.ended(run.run_uid, "parked")
         del self._tries[run.run_uid]
-        feed.park(run.run_uid)
+        offered.park(run.run_uid)
 
 
 def _connect_patiently(settings: Settings, stop: threading.Event, status: StatusFile) -> Catalog | None:

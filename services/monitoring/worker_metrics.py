@@ -16,7 +16,7 @@ _LATENCY_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600
 
 
 class Feed(Protocol):
-    """What is looked at of a `ProjectionFeed`."""
+    """What is looked at of a feed's `OfferedRuns`."""
 
     @property
     def oldest_stop_time(self) -> float | None:
