@@ -20,6 +20,7 @@ from services.catalog.runs import FinishedRun
 from services.catalog.single_pixel import MAPS, SIGMA, ProductArray, SinglePixelPlace, write_arrays
 from services.catalog.stacks import UNITS
 from services.catalog.structured_runs import RawStructured, read_raw_structured
+from services.inference.stopwatch import Stopwatch
 from services.inference.structured_recipe import (
     Progress,
     RecordedPatterns,
@@ -27,7 +28,6 @@ from services.inference.structured_recipe import (
     measurement,
     recorded_patterns,
 )
-from services.inference.stopwatch import Stopwatch
 
 log = logging.getLogger(__name__)
 
