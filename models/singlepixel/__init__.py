@@ -1,0 +1,1 @@
+"""Element maps from patterns of light and one detector that sees no place."""
