@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from models.singlepixel.baselines import pseudo_inverse, ridge
 from models.singlepixel.measurement import PatternMeasurement
-from models.singlepixel.phases import phases_of
+from models.singlepixel.phases import composition, phase_amounts, phase_shares
 from models.singlepixel.setup import Progress, Setup, make_ready
+from models.singlepixel.siren_methods import siren, siren_phase, siren_simplex
 from models.singlepixel.uncertainty import bootstrap_sigma
 from models.singlepixel.variation_methods import Found, by_variation, guided
 
@@ -32,7 +33,7 @@ class SinglePixelResult:
             for, or where the method has none.
         method: that was used.
         requested: that was asked for.
-        lam: of its penalty, in noise of the counts; None where it has none.
+        lam: of its penalty; for total variation in the noise of the counts. None where it has none.
         notes: what was left out, where it fell back, and why.
         quality: ``held_out_misfit`` in noise variances (one is perfect), ``txm_explained``, ``txm_shift_y_px``,
             ``txm_shift_x_px``, ``sampling_ratio``.
@@ -65,7 +66,15 @@ def _ridge(setup: Setup, lam: float | None, _progress: Progress) -> Found:
     return Found(_tensor(setup, ridge(setup.operator, setup.signals.double().cpu().numpy(), alpha)), alpha)
 
 
-METHODS: Mapping[str, Method] = {"guided": guided, "tv": by_variation, "ridge": _ridge, "pinv": _pinv}
+METHODS: Mapping[str, Method] = {
+    "guided": guided,
+    "tv": by_variation,
+    "siren": siren,
+    "siren-simplex": siren_simplex,
+    "siren-phase": siren_phase,
+    "ridge": _ridge,
+    "pinv": _pinv,
+}
 """By name; `auto` takes the first, or the second where the picture in transmission is none or misleads."""
 
 
@@ -85,7 +94,7 @@ def reconstruct(
     Args:
         measurement: see `pattern_measurement`.
         method: of `METHODS`, or ``auto``.
-        lam: of the penalty, in noise of the counts; chosen by measurements held out unless given.
+        lam: of the penalty; chosen by measurements held out unless given.
         uncertainty: whether to find sigma, which takes about as long again.
         phases: amount of each element by phase, in counts per unit of the phase; fractions are found where given.
         seed: of what is held out and drawn; the same seed gives the same maps.
@@ -99,19 +108,20 @@ def reconstruct(
         raise ValueError(f"there is no method {method!r}: take {AUTO}, {', '.join(METHODS)}")
     tell = progress or _silent
     tell("patterns", 0.0)
-    setup = make_ready(measurement, seed, device)
+    known = None if phases is None else composition(measurement.elements, phases)
+    setup = make_ready(measurement, seed, device, None if known is None else known.T)
     name, found, notes = _automatic(setup, lam, tell) if method == AUTO else _asked(setup, method, lam, tell)
     maps = setup.counted(found.maps)
     sigma = bootstrap_sigma(setup, found, tell) if uncertainty else None
     widths = {} if sigma is None else _by_element(measurement, setup.counted(torch.from_numpy(sigma)))
-    shares, amounts = (None, None) if phases is None else phases_of(measurement.elements, maps, phases)
+    shares, amounts = _phases(setup, found, maps, phases)
     tell("done", 1.0)
     return SinglePixelResult(
         _by_element(measurement, maps),
         widths,
         name,
         method,
-        None if found.lam is None else found.lam / setup.noise,
+        found.lam,
         (*measurement.notes, *notes, *found.notes),
         _quality(setup, found),
         shares,
@@ -120,7 +130,7 @@ def reconstruct(
 
 
 def _asked(setup: Setup, method: str, lam: float | None, tell: Progress) -> tuple[str, Found, tuple[str, ...]]:
-    return method, METHODS[method](setup, None if lam is None else lam * setup.noise, tell), ()
+    return method, METHODS[method](setup, lam, tell), ()
 
 
 def _automatic(setup: Setup, lam: float | None, tell: Progress) -> tuple[str, Found, tuple[str, ...]]:
@@ -150,6 +160,18 @@ def _why_not_guided(setup: Setup) -> str:
         f"the counts explain {best.explained:.0%} of the TXM image's signals, {best.by_chance:.0%} were chance: it "
         "shows something else; total variation alone"
     )
+
+
+def _phases(
+    setup: Setup, found: Found, maps: NDArray[np.float32], phases: Mapping[str, Mapping[str, float]] | None
+) -> tuple[dict[str, float] | None, dict[str, Image] | None]:
+    """Share of the field and map of each known phase."""
+    if phases is None or setup.phases is None:
+        return None, None
+    amounts = phase_amounts(setup.phases.T, maps, setup.units) if found.phase_maps is None else found.phase_maps
+    of_field = phase_shares(setup.phases.T, maps)
+    shares = {name: float(share) for name, share in zip(phases, of_field, strict=True)}
+    return shares, dict(zip(phases, amounts, strict=True))
 
 
 def _quality(setup: Setup, found: Found) -> dict[str, float]:

@@ -16,6 +16,8 @@ Progress = Callable[[str, float], None]
 
 _HELD_OUT = 0.1
 _FEWEST_FOR_HOLDING_OUT = 20
+_ENOUGH_HELD_OUT, _MOST_TIMES = 96, 3
+"""Measurements; where a tenth are fewer, others are held out instead, up to so many times."""
 _PEAK_OVER_MEAN = 4.0
 """Of a map, where no picture tells: half a field that is filled, half as high on average as at its maximum."""
 
@@ -33,8 +35,10 @@ class Setup:
         units: (E,) counts per unit of map and of scaled pattern; see `maps`.
         signals: (E, N).
         noise: standard deviation of the signals.
-        trained: (N,) 1 where a measurement is used while lambda is chosen, 0 where it is held out.
+        trained: (F, N) 1 where a measurement is used while lambda is chosen, 0 where it is held out, F times.
         pictures: in transmission: as it was taken, and moved to where the counts want it; none without one.
+        variances: (E, N) of the counts.
+        phases: (P, E) amount of each element in each known phase; None where none is known.
         seed: of everything by chance.
     """
 
@@ -45,6 +49,8 @@ class Setup:
     noise: float
     trained: Tensor
     pictures: tuple[Placed, ...]
+    variances: NDArray[np.float64]
+    phases: NDArray[np.float64] | None
     seed: int
 
     @property
@@ -57,10 +63,11 @@ class Setup:
         """(1, N) weights of all measurements."""
         return torch.ones((1, self.operator.n_patterns), device=self.operator.device)
 
-    def misfit(self, maps: Tensor) -> NDArray[np.float64]:
-        """(R,) mean squared residual of the measurements held out, in noise variances, of maps (R, E, y, x)."""
-        residual = (self.operator.project(maps) - self.signals)[:, :, self.trained == 0]
-        return np.asarray((residual.double() ** 2).mean((1, 2)).cpu().numpy() / self.noise**2)
+    def misfits(self, maps: Tensor) -> NDArray[np.float64]:
+        """(R, F * held out) squared residuals, mean over elements, in noise variances, of maps (R, F, E, y, x)."""
+        squared = (self.operator.project(maps) - self.signals).double().square().mean(2)
+        held_out = squared[:, self.trained == 0]
+        return np.asarray(held_out.cpu().numpy() / self.noise**2)
 
     def counted(self, maps: Tensor) -> NDArray[np.float32]:
         """(..., E, y, x) in counts per unit of pattern."""
@@ -68,11 +75,14 @@ class Setup:
         return np.asarray(values, np.float32)
 
 
-def make_ready(measurement: PatternMeasurement, seed: int = 0, device: str = "cpu") -> Setup:
+def make_ready(
+    measurement: PatternMeasurement, seed: int = 0, device: str = "cpu", phases: NDArray[np.float64] | None = None
+) -> Setup:
     """Everything that methods share."""
     operator = PatternOperator(measurement.patterns, device)
     counts = np.stack(list(measurement.counts.values()))
-    deviation = np.sqrt(_variances(measurement, counts).mean(1))
+    variances = _variances(measurement, counts)
+    deviation = np.sqrt(variances.mean(1))
     pictures: tuple[Placed, ...] = ()
     if measurement.txm is not None and np.ptp(measurement.txm) > 0 and operator.n_patterns > len(counts) + 2:
         pictures = places(measurement.txm, measurement.patterns, counts / deviation[:, None])
@@ -89,6 +99,8 @@ def make_ready(measurement: PatternMeasurement, seed: int = 0, device: str = "cp
         noise,
         _trained(operator.n_patterns, seed).to(operator.device),
         pictures,
+        variances,
+        phases,
         seed,
     )
 
@@ -100,7 +112,11 @@ def _variances(measurement: PatternMeasurement, counts: NDArray[np.float64]) -> 
 
 
 def _trained(n: int, seed: int) -> Tensor:
-    weights = torch.ones(n)
-    if n >= _FEWEST_FOR_HOLDING_OUT:
-        weights[torch.from_numpy(np.random.default_rng(seed).permutation(n)[: max(1, round(_HELD_OUT * n))])] = 0
+    if n < _FEWEST_FOR_HOLDING_OUT:
+        return torch.ones((1, n))
+    order, n_held = np.random.default_rng(seed).permutation(n), round(_HELD_OUT * n)
+    n_times = int(np.clip(round(_ENOUGH_HELD_OUT / n_held), 1, _MOST_TIMES))
+    weights = torch.ones((n_times, n))
+    for time in range(n_times):
+        weights[time, torch.from_numpy(order[time * n_held : (time + 1) * n_held])] = 0
     return weights

@@ -30,11 +30,13 @@ class Found:
 
     Attributes:
         maps: (E, y, x) in the units of the setup.
-        lam: of its penalty; None where it has none.
+        lam: of its penalty, in the noise of the signals for total variation; None where it has none.
         misfit: mean squared residual of measurements held out while lambda was chosen, in noise variances; NaN without.
         again: solves the same for other measurements like these; None where a method cannot.
         picture: in transmission, that it was guided by.
         notes: what people should know of it.
+        phase_maps: (P, y, x) where the method knows phases.
+        render: maps (E, Y, X) in counts on pixels of any size, where the method can.
     """
 
     maps: Tensor
@@ -44,6 +46,8 @@ class Found:
     """Of weights (R, N) of measurements and iterations, with the picture's noise once more: (R, E, y, x)."""
     picture: Placed | None = None
     notes: tuple[str, ...] = ()
+    phase_maps: NDArray[np.float32] | None = None
+    render: Callable[[tuple[int, int]], NDArray[np.float32]] | None = None
 
 
 def by_variation(setup: Setup, lam: float | None, progress: Progress) -> Found:
@@ -122,26 +126,49 @@ class _Guided:
 def _chosen(setup: Setup, problem: Problem, kind: str, lam: float | None, progress: Progress) -> Found:
     """The best lambda of a grid by the measurements held out, and its maps without them."""
     if lam is not None or not setup.can_hold_out:
-        value = lam if lam is not None else _RULE[kind] * setup.noise
-        maps = solve(problem, _several([value], setup), setup.trained[None], _N_CHOOSING)
-        misfit = float(setup.misfit(maps)[0]) if setup.can_hold_out else float("nan")
-        return Found(maps[0], value, misfit)
-    grid, found = [factor * setup.noise for factor in _GRID[kind]], dict[float, tuple[float, Tensor]]()
+        value = _RULE[kind] if lam is None else lam
+        maps = _without_held_out(setup, problem, [value])
+        misfit = float(setup.misfits(maps)[0].mean()) if setup.can_hold_out else float("nan")
+        return Found(maps[0, 0], value, misfit)
+    grid, found = list(_GRID[kind]), dict[float, tuple[NDArray[np.float64], Tensor]]()
     for growth in range(_MOST_GROWTH + 1):
         progress(f"lambda of {kind}", growth / (_MOST_GROWTH + 1))
-        maps = solve(problem, _several(grid, setup), setup.trained.expand(len(grid), -1), _N_CHOOSING)
-        found |= {value: (misfit, one) for value, misfit, one in zip(grid, setup.misfit(maps), maps, strict=True)}
-        best = min(found, key=lambda value: found[value][0])
+        maps = _without_held_out(setup, problem, grid)
+        found |= {value: (rows, one[0]) for value, rows, one in zip(grid, setup.misfits(maps), maps, strict=True)}
+        best = _simplest({value: rows for value, (rows, _) in found.items()})
         if min(found) < best < max(found):
             break
         grid = [best * 2 if best == max(found) else best / 2]
-    return Found(found[best][1], best, float(found[best][0]))
+    return Found(found[best][1], best, float(found[best][0].mean()))
+
+
+def _without_held_out(setup: Setup, problem: Problem, grid: list[float]) -> Tensor:
+    """(R, F, E, y, x) maps by lambda and by what is held out."""
+    n_times = len(setup.trained)
+    lam = _several(grid, setup).repeat_interleave(n_times)
+    maps = solve(problem, lam, setup.trained.repeat(len(grid), 1), _N_CHOOSING)
+    return maps.reshape(len(grid), n_times, *maps.shape[1:])
+
+
+def _simplest(misfits: dict[float, NDArray[np.float64]]) -> float:
+    """The largest lambda that is not worse than the best by more than chance, which some measurements leave to it.
+
+    Args:
+        misfits: (row,) squared residuals of measurements held out, by lambda.
+    """
+    best = min(misfits, key=lambda value: float(misfits[value].mean()))
+
+    def is_as_good(value: float) -> bool:
+        worse = misfits[value] - misfits[best]
+        return bool(worse.mean() <= worse.std() / len(worse) ** 0.5)
+
+    return max(value for value in misfits if value == best or is_as_good(value))
 
 
 def _finished(setup: Setup, make: _Free | _Guided, chosen: Found, progress: Progress) -> Found:
     """With all measurements."""
     progress("maps", 0.0)
-    lam = chosen.lam or 0.0
+    lam = _RULE["tv"] if chosen.lam is None else chosen.lam
     maps = solve(make(None), _several([lam], setup), setup.everything, _N_FINAL, chosen.maps[None])[0]
 
     def again(weights: Tensor, n_iterations: int) -> Tensor:
@@ -154,4 +181,5 @@ def _finished(setup: Setup, make: _Free | _Guided, chosen: Found, progress: Prog
 
 
 def _several(values: list[float], setup: Setup) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=setup.operator.device)
+    """In the units of the setup."""
+    return torch.tensor(values, dtype=torch.float32, device=setup.operator.device) * setup.noise
