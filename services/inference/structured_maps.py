@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ METHOD = "auto"
 
 
 def map_structured_run(
-    catalog: Catalog, run: FinishedRun, place: SinglePixelPlace, progress: Progress
+    catalog: Catalog, run: FinishedRun, place: SinglePixelPlace, device: str, progress: Progress
 ) -> dict[str, Any]:
     """Make maps of a run and store them; doing it again writes the same.
 
@@ -56,7 +57,7 @@ def map_structured_run(
     measured = measurement(raw, recorded)
     watch.lap("fit")
     try:
-        result = reconstruct(measured, METHOD, seed=0, progress=progress, phases=phases)
+        result = reconstruct(measured, METHOD, seed=0, device=device, progress=progress, phases=phases)
     except ValueError as error:
         raise MalformedRunError(f"run {run.run_uid} gives no maps: {error}") from error
     watch.lap("reconstruct")
@@ -117,9 +118,11 @@ def _float32(values: Any) -> NDArray[np.float32]:
 
 
 def _plain(value: Any) -> Any:
-    """Of numbers, words and lists as JSON knows them."""
-    if isinstance(value, dict):
+    """Of numbers, words and lists as JSON knows them; a figure that is no number is none."""
+    if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -129,7 +129,7 @@ def _light(raw: RawStructured, stream: str, part: slice = slice(None)) -> NDArra
 
 
 def _noise(flat: NDArray[np.float32]) -> float:
-    """Standard deviation of a pixel of smooth frames, (frame, y, x), from how much each bends between its neighbours."""
+    """Standard deviation of a pixel of smooth frames, (frame, y, x), by how it departs from its neighbours."""
     across = 2 if flat.shape[2] > flat.shape[1] else 1
     bends = np.diff(flat, n=2, axis=across)
     return float(np.median(np.abs(bends))) / (_MEDIAN_OF_NORMAL * np.sqrt(6)) if bends.size else 0.0
