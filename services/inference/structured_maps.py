@@ -61,13 +61,19 @@ def map_structured_run(
     except ValueError as error:
         raise MalformedRunError(f"run {run.run_uid} gives no maps: {error}") from error
     watch.lap("reconstruct")
-    figures = pattern_figures(measured.patterns, relative_noise=max(recorded.relative_noise, 1e-6))
+    figures = pattern_figures(measured.patterns, relative_noise=_relative_noise(measured))
     watch.lap("judge patterns")
     write_arrays(place, list(_products(recorded, measured, result)))
     watch.lap("write")
     for note in result.notes:
         log.info("run %s: %s", run.run_uid, note)
     return _about(run, raw, recorded, result, figures) | {"seconds": watch.seconds, "completed_at": time.time()}
+
+
+def _relative_noise(measured: PatternMeasurement) -> float:
+    """Of a measurement of the element that is seen best."""
+    variance, counts = measured.table_variance().mean(axis=0), measured.table().mean(axis=0)
+    return float(np.min(np.sqrt(variance) / np.maximum(np.abs(counts), np.finfo(float).tiny)))
 
 
 def _about(
@@ -92,6 +98,7 @@ def _about(
             "rms_px": float(np.sqrt(np.mean(moved**2))),
             "largest_px": float(moved.max()),
         },
+        "frame_noise": recorded.relative_noise,
         "dose_convention": str(run.start.get("dose_convention", "")),
         "photons_per_pattern": raw.start.photons_per_pattern,
         "identity": sha256(f"{run.run_uid}\n{METHOD}".encode()).hexdigest()[:16],

@@ -145,7 +145,7 @@ def _correct_in_place(
     """Make each pattern that of its spectrum; return how far it had moved, (pattern, 2), NaN where nobody can tell."""
     mean_light, noise = light_and_noise
     shifts_px = np.full((len(patterns), 2), np.nan)
-    through = np.exp(-txm)
+    through = np.exp(-txm).astype(np.float32)
     for first in range(0, len(patterns), _FRAMES_AT_ONCE):
         progress("registering the patterns", first / len(patterns))
         part = slice(first, first + _FRAMES_AT_ONCE)
@@ -175,4 +175,4 @@ def _told_by_both(
     of_seen = one_photon * (seen / through).mean(axis=(1, 2))
     excess = ((seen - moved) ** 2).mean(axis=(1, 2)) - of_moved - of_seen
     weight = 1 / (1 + (of_moved + np.maximum(excess, 0)) / of_seen)
-    return seen + weight[:, None, None] * (moved - seen)
+    return np.asarray(seen + weight[:, None, None] * (moved - seen), np.float32)
