@@ -15,7 +15,7 @@ from models.singlepixel.patterns.choice import spread_indices
 
 Array = NDArray[np.float64]
 
-MOST_PATTERNS = 2000
+MOST_PATTERNS = 1000
 """Of more patterns so many are looked at, evenly spread: what is asked of all pairs of them takes minutes otherwise."""
 LEAST_SIDE_PX = 11
 """Of a field, for the window of SSIM."""

@@ -109,7 +109,7 @@ def _logs(patterns: NDArray[np.floating]) -> Stack:
     """Of brightness over its mean."""
     values = np.asarray(patterns, np.float32)
     bright = np.maximum(values.mean((1, 2), keepdims=True), np.finfo(np.float32).tiny)
-    return np.log(np.maximum(values / bright, _FAINT))
+    return np.asarray(np.log(np.maximum(values / bright, _FAINT)), np.float32)
 
 
 def _detail(patterns: NDArray[np.floating], shared: Stack) -> Stack:
