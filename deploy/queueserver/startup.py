@@ -44,3 +44,5 @@ coarse_flyscan_tomo, flyscan_projection, ptychography_scan = (
     _limits(with_detectors(_session.plans[name], _beamline))
     for name in ("coarse_flyscan_tomo", "flyscan_projection", "ptychography_scan")
 )
+
+structured_illumination_scan = _session.plans["structured_illumination_scan"]  # by the full-field microscope

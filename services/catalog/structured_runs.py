@@ -69,14 +69,9 @@ def read_raw_structured(catalog: Catalog, run: FinishedRun) -> RawStructured:
         announced = {stream: _announced(catalog, run.run_uid, start, stream) for stream in _STREAMS}
         xrf = announced[XRF_STREAM]
         spectra, live_time_s, real_time_s = (read_array(catalog, run.run_uid, xrf[key]) for key in _OF_SPECTRA)
-        frames, i0 = (
-            {stream: read_array(catalog, run.run_uid, announced[stream][key]) for stream in _STREAMS}
-            for key in (TXM_FRAMES, I0)
-        )
-    return RawStructured(
-        start, frames, {stream: values.astype(np.float64) for stream, values in i0.items()},
-        spectra, live_time_s.astype(np.float32), real_time_s.astype(np.float32),
-    )  # fmt: skip
+        frames = {stream: read_array(catalog, run.run_uid, announced[stream][TXM_FRAMES]) for stream in _STREAMS}
+        i0 = {stream: read_array(catalog, run.run_uid, announced[stream][I0]).astype(np.float64) for stream in _STREAMS}
+    return RawStructured(start, frames, i0, spectra, live_time_s.astype(np.float32), real_time_s.astype(np.float32))
 
 
 def _announced(catalog: Catalog, run_uid: str, start: StructuredStart, stream: str) -> Mapping[str, MeasuredArray]:

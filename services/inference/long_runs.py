@@ -95,7 +95,7 @@ class LongRuns:
         if isinstance(place, Refusal):
             return Outcome.SETTLED if place is Refusal.SETTLED else Outcome.ELSEWHERE
         try:
-            about = map_structured_run(self._catalog, run, place, self._progress(run))
+            about = map_structured_run(self._catalog, run, place, self._settings.device, self._progress(run))
             if not complete_single_pixel(self._catalog, place, about, self._claims):
                 log.warning("run %s: another worker has taken its maps over", run.run_uid)
                 return Outcome.ELSEWHERE

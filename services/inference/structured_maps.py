@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ METHOD = "auto"
 
 
 def map_structured_run(
-    catalog: Catalog, run: FinishedRun, place: SinglePixelPlace, progress: Progress
+    catalog: Catalog, run: FinishedRun, place: SinglePixelPlace, device: str, progress: Progress
 ) -> dict[str, Any]:
     """Make maps of a run and store them; doing it again writes the same.
 
@@ -56,17 +57,23 @@ def map_structured_run(
     measured = measurement(raw, recorded)
     watch.lap("fit")
     try:
-        result = reconstruct(measured, METHOD, seed=0, progress=progress, phases=phases)
+        result = reconstruct(measured, METHOD, seed=0, device=device, progress=progress, phases=phases)
     except ValueError as error:
         raise MalformedRunError(f"run {run.run_uid} gives no maps: {error}") from error
     watch.lap("reconstruct")
-    figures = pattern_figures(measured.patterns, relative_noise=max(recorded.relative_noise, 1e-6))
+    figures = pattern_figures(measured.patterns, relative_noise=_relative_noise(measured))
     watch.lap("judge patterns")
     write_arrays(place, list(_products(recorded, measured, result)))
     watch.lap("write")
     for note in result.notes:
         log.info("run %s: %s", run.run_uid, note)
     return _about(run, raw, recorded, result, figures) | {"seconds": watch.seconds, "completed_at": time.time()}
+
+
+def _relative_noise(measured: PatternMeasurement) -> float:
+    """Of a measurement of the element that is seen best."""
+    variance, counts = measured.table_variance().mean(axis=0), measured.table().mean(axis=0)
+    return float(np.min(np.sqrt(variance) / np.maximum(np.abs(counts), np.finfo(float).tiny)))
 
 
 def _about(
@@ -91,6 +98,7 @@ def _about(
             "rms_px": float(np.sqrt(np.mean(moved**2))),
             "largest_px": float(moved.max()),
         },
+        "frame_noise": recorded.relative_noise,
         "dose_convention": str(run.start.get("dose_convention", "")),
         "photons_per_pattern": raw.start.photons_per_pattern,
         "identity": sha256(f"{run.run_uid}\n{METHOD}".encode()).hexdigest()[:16],
@@ -117,9 +125,11 @@ def _float32(values: Any) -> NDArray[np.float32]:
 
 
 def _plain(value: Any) -> Any:
-    """Of numbers, words and lists as JSON knows them."""
-    if isinstance(value, dict):
+    """Of numbers, words and lists as JSON knows them; a figure that is no number is none."""
+    if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not isfinite(value) else value

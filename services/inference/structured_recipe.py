@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.physics.txm import measured_optical_depth, relative_light
 from models.run_schema import XRF_STREAM
 from models.singlepixel.measurement import PatternMeasurement, checked
-from models.singlepixel.patterns.registration import register_patterns, shifted
+from models.singlepixel.patterns.registration import LEAST_PX, register_patterns, shifted
 from models.structured_schema import DARK_STREAM, FLAT_STREAM, IMAGE_STREAM, PATTERNS_STREAM, StructuredStart
 from models.xrf.compounds import mass_shares
 from services.catalog.records import MalformedRunError
@@ -23,7 +23,9 @@ from services.inference.recipe import element_fit
 
 Progress = Callable[[str, float], None]
 _FRAMES_AT_ONCE = 256
-"""So that of the frames with the specimen, which only registration needs, a small part is held as real numbers."""
+"""So that of the frames with the specimen a small part is held as real numbers."""
+_MEDIAN_OF_NORMAL = 0.6745
+"""Of the absolute value, in standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +33,11 @@ class RecordedPatterns:
     """What the camera says of a run.
 
     Attributes:
-        patterns: (pattern, y, x) light while the spectra were counted; NaN where the monitor did not count.
+        patterns: (pattern, y, x) light while the spectra were counted, as both frames of each tell it; NaN where the
+            monitor did not count.
         shifts_px: (pattern, 2) y and x, how far each stood then from where it stood without the specimen.
         txm: (y, x) optical depth of the specimen.
-        relative_noise: standard deviation of the patterns' own noise, relative to the mean light.
+        relative_noise: standard deviation of a frame's noise where the light is the mean of the flat field.
     """
 
     patterns: NDArray[np.float32]
@@ -62,9 +65,9 @@ def recorded_patterns(raw: RawStructured, progress: Progress) -> RecordedPattern
         raise MalformedRunError(str(error)) from error
     patterns = _light(raw, PATTERNS_STREAM)
     patterns /= mean_light
-    shifts_px = _register_in_place(raw, patterns, txm, mean_light, progress)
-    spread = flat.std(axis=0, ddof=1).mean() if len(flat) > 1 else 0.0
-    return RecordedPatterns(patterns, shifts_px, txm, float(spread) / mean_light)
+    noise = _noise(flat) / mean_light
+    shifts_px = _correct_in_place(raw, patterns, txm, (mean_light, noise), progress)
+    return RecordedPatterns(patterns, shifts_px, txm, noise)
 
 
 def measurement(raw: RawStructured, recorded: RecordedPatterns) -> PatternMeasurement:
@@ -125,19 +128,51 @@ def _light(raw: RawStructured, stream: str, part: slice = slice(None)) -> NDArra
     return relative_light(raw.frames[stream][part], flux, raw.frames[DARK_STREAM])
 
 
-def _register_in_place(
-    raw: RawStructured, patterns: NDArray[np.float32], txm: NDArray[np.float32], mean_light: float, progress: Progress
+def _noise(flat: NDArray[np.float32]) -> float:
+    """Standard deviation of a pixel of smooth frames, (frame, y, x), by how it departs from its neighbours."""
+    across = 2 if flat.shape[2] > flat.shape[1] else 1
+    bends = np.diff(flat, n=2, axis=across)
+    return float(np.median(np.abs(bends))) / (_MEDIAN_OF_NORMAL * np.sqrt(6)) if bends.size else 0.0
+
+
+def _correct_in_place(
+    raw: RawStructured,
+    patterns: NDArray[np.float32],
+    txm: NDArray[np.float32],
+    light_and_noise: tuple[float, float],
+    progress: Progress,
 ) -> NDArray[np.float64]:
-    """Move each pattern to where its frame with the specimen shows it; NaN where one of both is missing."""
+    """Make each pattern that of its spectrum; return how far it had moved, (pattern, 2), NaN where nobody can tell."""
+    mean_light, noise = light_and_noise
     shifts_px = np.full((len(patterns), 2), np.nan)
-    through = np.exp(-txm) * mean_light
+    through = np.exp(-txm).astype(np.float32)
     for first in range(0, len(patterns), _FRAMES_AT_ONCE):
         progress("registering the patterns", first / len(patterns))
         part = slice(first, first + _FRAMES_AT_ONCE)
-        seen = _light(raw, XRF_STREAM, part) / through
+        seen = _light(raw, XRF_STREAM, part) / (through * mean_light)
         known = np.isfinite(seen).all(axis=(1, 2)) & np.isfinite(patterns[part]).all(axis=(1, 2))
         rows = first + np.flatnonzero(known)
         if rows.size:
-            shifts_px[rows] = register_patterns(seen[known], patterns[rows])
-            patterns[rows] = shifted(patterns[rows], shifts_px[rows])
+            moved = patterns[rows]
+            if min(through.shape) >= LEAST_PX:  # else nobody can tell how far they moved
+                shifts_px[rows] = register_patterns(seen[known], moved)
+                moved = shifted(moved, shifts_px[rows])
+            patterns[rows] = _told_by_both(moved, seen[known], through, noise)
     return shifts_px
+
+
+def _told_by_both(
+    moved: NDArray[np.float32], seen: NDArray[np.float32], through: NDArray[np.float32], noise: float
+) -> NDArray[np.float32]:
+    """Patterns from the registered frame without the specimen and the frame with it, each weighed by what it errs.
+
+    Diffusers on stages of their own do not move as one, so that no shift is all of the truth. By how much more the two
+    frames differ than their noise explains is what the registered one errs: photons' noise is known, its variance in
+    proportion to the light.
+    """
+    one_photon = max(noise**2, np.finfo(np.float32).tiny)
+    of_moved = one_photon * moved.mean(axis=(1, 2))
+    of_seen = one_photon * (seen / through).mean(axis=(1, 2))
+    excess = ((seen - moved) ** 2).mean(axis=(1, 2)) - of_moved - of_seen
+    weight = 1 / (1 + (of_moved + np.maximum(excess, 0)) / of_seen)
+    return np.asarray(seen + weight[:, None, None] * (moved - seen), np.float32)

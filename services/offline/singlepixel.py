@@ -13,6 +13,7 @@ from models.singlepixel.measurement import PatternMeasurement
 from models.singlepixel.reconstruct import SinglePixelResult, reconstruct
 from services.catalog.provenance import software_versions
 from services.offline.bars import progress_bars, staged
+from services.offline.devices import check_device
 from services.offline.hdf5 import sha256_of
 from services.offline.map_files import appearing, check_outputs
 from services.offline.map_picture import draw_result
@@ -32,6 +33,7 @@ class Request:
     seed: int = 0
     uncertainty: bool = True
     png: Path | None = None
+    device: str = "cpu"
     overwrite: bool = False
 
 
@@ -43,6 +45,7 @@ def map_file(request: Request, console: Console, warnings: Console) -> None:
         ValueError: no such method, a phase that cannot be read, patterns that cannot be used.
     """
     check_outputs([request.patterns], (request.out, request.png), request.overwrite)
+    check_device(request.device)
     measured = read_measurement(request.patterns)
     phases = phases_named(request.phases, measured.elements)
     console.print(_described(measured), highlight=False, soft_wrap=True)
@@ -51,6 +54,7 @@ def map_file(request: Request, console: Console, warnings: Console) -> None:
             measured,
             request.method,
             seed=request.seed,
+            device=request.device,
             progress=staged(following),
             phases=phases,
             lam=request.lam,
@@ -93,7 +97,7 @@ def _lineage(request: Request, measured: PatternMeasurement, result: SinglePixel
         "requested": result.requested,
         "lam": result.lam,
         "notes": list(result.notes),
-        "quality": dict(result.quality),
+        "quality": {name: value for name, value in result.quality.items() if np.isfinite(value)},
         "phase_fractions": None if result.phase_fractions is None else dict(result.phase_fractions),
         "n_patterns": len(measured.patterns),
         "seed": request.seed,

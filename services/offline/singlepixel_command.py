@@ -39,6 +39,7 @@ def singlepixel(
         bool, typer.Option("--sigma/--no-sigma", help="Also the uncertainty, which takes most of the time.")
     ] = True,
     png: Annotated[Path | None, typer.Option(help="Also a picture: maps, sigma, TXM image.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Of what is held out, and of resampling.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
@@ -50,5 +51,5 @@ def singlepixel(
 
     configure_logging("WARNING")
     with wrong_input_in_one_line(), ended_by_signals(130):
-        request = Request(patterns, out, method, tuple(phases or ()), lam, seed, sigma, png, overwrite)
+        request = Request(patterns, out, method, tuple(phases or ()), lam, seed, sigma, png, device, overwrite)
         map_file(request, console, error_console)

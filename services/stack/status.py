@@ -48,6 +48,7 @@ def print_status(settings: Settings, console: Console) -> bool:
             down += _print_workers(folder.status, published_workers(catalog), settings.worker.silence_s, console)
             down += _print_jobs(settings, folder, console)
             _print_waiting(waiting_projections(catalog), console)
+            _print_unmapped(catalog, console)
             _print_series(catalog, console)
             _print_single_pixel(catalog, console)
             _print_parked(catalog, console)
@@ -122,6 +123,12 @@ def _print_waiting(waiting: Waiting, console: Console) -> None:
         console.print(f"[yellow]{waiting.count} projections wait[/], none lost, the oldest {ago(waiting.oldest_s)} old")
     else:
         console.print("no projection waits")
+
+
+def _print_unmapped(catalog: Catalog, console: Console) -> None:
+    count = sum(1 for _ in Backlog(catalog).waiting_structured_runs())
+    if count:
+        console.print(f"[yellow]{count} structured-illumination runs wait for their maps[/]")
 
 
 def _print_series(catalog: Catalog, console: Console) -> None:

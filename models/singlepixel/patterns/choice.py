@@ -1,23 +1,38 @@
-"""Which of many patterns to take: those that measure what the others do not."""
+"""Which patterns of a set to take, where not all can be."""
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+Indices = NDArray[np.intp]
 
-def choose_patterns(patterns: NDArray[np.floating], n: int) -> NDArray[np.intp]:
-    """Indices of ``n`` patterns (of N, y, x), the most telling first.
 
-    Each is the one that is farthest from all combinations of those before it: pivoted orthogonalisation, here as the
-    pivoted Cholesky factor of the patterns' Gram matrix.
+def choose_patterns(patterns: NDArray[np.floating], n: int) -> Indices:
+    """(n,) indices of patterns that differ as much as they can, the best first.
+
+    Each is the one that is least explained by those before it: pivoted QR of the patterns without their mean.
+
+    Args:
+        patterns: (N, y, x) light.
+        n: how many to take.
 
     Raises:
-        ValueError: more patterns are asked for than there are.
+        ValueError: there are not so many.
+
+    Source: Businger & Golub, Numer. Math. 7 (1965) 269 (pivoting); Manohar et al., IEEE Control Syst. 38 (2018) 63 (its
+    use to choose measurements).
     """
     if not 1 <= n <= len(patterns):
-        raise ValueError(f"{n} patterns are asked for and {len(patterns)} there: ask for 1 to {len(patterns)}")
-    rows = patterns.reshape(len(patterns), -1).astype(np.float64)
-    centred = rows - rows.mean(0) if len(rows) > 1 else rows
-    gram = centred @ centred.T
-    _, order, _, _ = scipy.linalg.lapack.dpstrf(gram)
-    return np.asarray(order[:n] - 1, np.intp)
+        raise ValueError(f"n is {n}: pass 1 to the {len(patterns)} patterns that there are")
+    rows = patterns.reshape(len(patterns), -1)
+    varying = (rows - rows.mean(axis=0)).astype(np.float32)
+    # Of the Gram matrix's square root: the same pivots as of the patterns themselves, on N instead of M rows.
+    values, vectors = scipy.linalg.eigh((varying @ varying.T).astype(np.float64))
+    root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    pivots = scipy.linalg.qr(root, mode="r", pivoting=True)[1]
+    return np.asarray(pivots[:n], np.intp)
+
+
+def spread_indices(n: int, most: int) -> Indices:
+    """All of n indices, or so many evenly spread ones."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))

@@ -1,122 +1,181 @@
-"""How good patterns are, before any specimen is in the beam: how alike they are, how much of an image they measure."""
+"""How well a set of patterns tells pixels apart, before any specimen is exposed.
+
+Source: Li et al., PNAS 120 (2023), Materials and Methods (dependence, invertibility); Roy & Vetterli, EUSIPCO 2007
+(effective rank).
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
-RCOND = 1e-3
+from models.quality.metrics import ssim
+from models.singlepixel.patterns.choice import spread_indices
+
+Array = NDArray[np.float64]
+
+MOST_PATTERNS = 1000
+"""Of more patterns so many are looked at, evenly spread: what is asked of all pairs of them takes minutes otherwise."""
+LEAST_SIDE_PX = 11
+"""Of a field, for the window of SSIM."""
 _TARGETS = 256
-"""Pixels whose correlation with all others is looked at; all pairs of them would take the square of the pixels."""
-_REACH_PX = 12
+"""Pixels whose dependence on all others is looked at, evenly spread."""
+_LARGEST_DISTANCE_PX = 12
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PatternFigures:
-    """Figures of a set of patterns.
+    """What is told of a set of patterns; all figures of dependence are Pearson correlations.
 
     Attributes:
-        n_patterns: N.
-        row_dependence: mean absolute correlation of two patterns over the pixels; 0 is best.
-        pixel_dependence: mean absolute correlation of two pixels over the patterns (the paper's delta); 0 is best, and
-            chance alone gives 0.8 / sqrt(N).
-        dependence_by_distance: of two pixels 0, 1, 2 ... pixels apart.
-        effective_rank: exponential of the entropy of the normalised singular values, of at most N.
-        invertibility: share of an image's dimensions that are measured better than noise and `rcond` allow.
-        rcond: singular values below it, over the largest, count as not measured.
-        relative_noise: of a measurement, over its mean, that this is said for.
-        predicted_error: root mean square error, over the spread of an image of independent pixels as uneven as it is
-            bright, of the best linear reconstruction. Specimens have structure, so that real errors are less; sets of
-            patterns are ranked by it all the same.
+        n_patterns: in the set.
+        n_used: that the figures are of.
+        row_dependence: mean over pairs of patterns, across pixels: the paper's formula.
+        row_dependence_abs: the same of absolute values.
+        pixel_dependence: mean over pairs of pixels, across patterns: the paper's picture of it.
+        pixel_dependence_abs: the same of absolute values.
+        dependence_by_distance: of pairs of pixels 1, 2, 3 ... pixels apart, absolute values; the last is of all beyond.
+        effective_rank: exponential of the entropy of the normalised singular values, of patterns without their mean.
+        invertible_rank: singular values above ``rcond`` of the largest.
+        invertibility: SSIM of a known image (grey discs) found by the pseudo-inverse from measurements with noise; from
+            -1 to 1, larger is better; NaN of fields with less than ``LEAST_SIDE_PX`` along a side.
+        predicted_error: rms error of the best linear reconstruction, relative to the image's spread, of an image of
+            independent pixels that vary as much as their mean; 1 where nothing is told.
+        rcond: of the pseudo-inverse.
+        relative_noise: of a measurement, relative to its mean.
     """
 
     n_patterns: int
+    n_used: int
     row_dependence: float
+    row_dependence_abs: float
     pixel_dependence: float
+    pixel_dependence_abs: float
     dependence_by_distance: tuple[float, ...]
     effective_rank: float
+    invertible_rank: int
     invertibility: float
+    predicted_error: float
     rcond: float
     relative_noise: float
-    predicted_error: float
 
 
 def pattern_figures(
-    patterns: NDArray[np.floating], *, relative_noise: float, rcond: float = RCOND, seed: int = 0
+    patterns: NDArray[np.floating], *, relative_noise: float, rcond: float = 1e-3, seed: int = 0
 ) -> PatternFigures:
-    """Judge patterns (N, y, x) for measurements of a relative noise.
+    """Judge a set of patterns.
 
     Args:
-        patterns: (N, y, x).
-        relative_noise: standard deviation of a measurement over its mean.
-        rcond: see `PatternFigures`.
-        seed: of the pixels that are looked at.
+        patterns: (N, y, x) light, in any unit.
+        relative_noise: standard deviation of a measurement, relative to its mean.
+        rcond: smallest singular value to be used, relative to the largest.
+        seed: of the noise that the invertibility is found with.
 
     Raises:
-        ValueError: shape or noise make no sense.
-
-    Source: Li et al., PNAS 120 (2023), Fig. 2 (dependence of pixels); Roy and Vetterli, EUSIPCO (2007) 606 (effective
-    rank).
+        ValueError: patterns are no such stack of numbers, or a number is negative.
     """
-    if patterns.ndim != 3 or not patterns.size:
-        raise ValueError(f"patterns have shape {patterns.shape}: pass (N, y, x)")
-    if not relative_noise > 0 or not 0 < rcond < 1:
-        raise ValueError(f"relative_noise is {relative_noise} and rcond {rcond}: pass one above 0, and one below 1")
-    rows = patterns.reshape(len(patterns), -1).astype(np.float32)
-    singular = _singular_values(rows)
-    level = relative_noise * float(rows.sum(1, dtype=np.float64).mean())
-    kept = singular > max(rcond * float(singular[0]), level)
-    share = singular / max(float(singular.sum()), 1e-30)
-    entropy = -float((share * np.log(np.maximum(share, 1e-30))).sum())
-    gained = (singular**2 / (singular**2 + level**2)).sum() / rows.shape[1]
-    dependence, by_distance = _pixel_dependence(patterns, seed)
+    if patterns.ndim != 3 or not patterns.size or not np.isfinite(patterns).all():
+        raise ValueError(f"patterns have shape {patterns.shape}: pass (N, y, x) of finite numbers")
+    if relative_noise < 0 or rcond < 0:
+        raise ValueError(f"relative_noise is {relative_noise}, rcond {rcond}: pass none below 0")
+    used = patterns[spread_indices(len(patterns), MOST_PATTERNS)]
+    rows = used.reshape(len(used), -1).astype(np.float64)
+    noise = relative_noise * float(rows.sum(axis=1).mean())
+    varying = rows - rows.mean(axis=0) if len(rows) > 1 else rows
+    values = _singular_values(varying)
+    signed, absolute = _row_dependence(rows)
+    pixels, pixels_absolute, by_distance = _pixel_dependence(varying, used.shape[1:])
+    shares = values[values > 0] / values.sum() if values.any() else np.ones(1)
+    told = float((values**2 / np.maximum(values**2 + noise**2, np.finfo(float).tiny)).sum())
     return PatternFigures(
-        len(rows),
-        _row_dependence(rows),
-        dependence,
-        by_distance,
-        float(np.exp(entropy)),
-        float(kept.sum()) / rows.shape[1],
-        rcond,
-        relative_noise,
-        float(np.sqrt(max(1 - gained, 0.0))),
+        n_patterns=len(patterns),
+        n_used=len(used),
+        row_dependence=signed,
+        row_dependence_abs=absolute,
+        pixel_dependence=pixels,
+        pixel_dependence_abs=pixels_absolute,
+        dependence_by_distance=by_distance,
+        effective_rank=float(np.exp(-np.sum(shares * np.log(shares)))),
+        invertible_rank=int(np.count_nonzero(values > rcond * values[0])),
+        invertibility=_invertibility(rows, used.shape[1:], relative_noise, rcond, np.random.default_rng(seed)),
+        predicted_error=float(np.sqrt(max(1 - told / rows.shape[1], 0.0))),
+        rcond=rcond,
+        relative_noise=relative_noise,
     )
 
 
-def _singular_values(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Of patterns without their mean, which tells of the total only; the largest first."""
-    centred = rows - rows.mean(0) if len(rows) > 1 else rows
-    few = centred if len(centred) <= centred.shape[1] else centred.T
-    values = np.linalg.eigvalsh((few @ few.T).astype(np.float64))[::-1]
-    return np.sqrt(np.maximum(values, 0))
+def _singular_values(rows: Array) -> Array:
+    """Falling, from the smaller of both Gram matrices."""
+    gram = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
+    return np.asarray(np.sqrt(np.maximum(scipy.linalg.eigvalsh(gram)[::-1], 0)))
 
 
-def _row_dependence(rows: NDArray[np.float32]) -> float:
+def _pseudo_inverse(rows: Array, measured: Array, rcond: float) -> Array:
+    """The image of least norm that explains measurements best, without singular values below ``rcond``."""
+    wide = len(rows) <= rows.shape[1]
+    values, vectors = scipy.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
+    used = values > max(rcond**2, np.finfo(float).eps) * values[-1]
+    kept, inverted = vectors[:, used], 1 / values[used]
+    if wide:
+        return np.asarray(rows.T @ (kept @ (inverted * (kept.T @ measured))))
+    return np.asarray(kept @ (inverted * (kept.T @ (rows.T @ measured))))
+
+
+def _unit(vectors: Array, axis: int) -> Array:
+    """Without their mean and of length one along an axis; nought where they do not vary."""
+    centred = vectors - vectors.mean(axis=axis, keepdims=True)
+    length = np.linalg.norm(centred, axis=axis, keepdims=True)
+    return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=length > 0))
+
+
+def _row_dependence(rows: Array) -> tuple[float, float]:
     if len(rows) < 2:
-        return 0.0
-    unit = _unit(rows, 1)
-    alike = np.abs(unit @ unit.T)
-    n = len(rows)
-    return float((alike.sum() - np.trace(alike)) / (n * (n - 1)))
+        return 1.0, 1.0
+    unit = _unit(rows, axis=1)
+    correlation = unit @ unit.T
+    pairs = correlation[np.triu_indices(len(rows), 1)]
+    return float(pairs.mean()), float(np.abs(pairs).mean())
 
 
-def _pixel_dependence(patterns: NDArray[np.floating], seed: int) -> tuple[float, tuple[float, ...]]:
-    n, height, width = patterns.shape
-    if n < 2 or height * width < 2:
-        return 0.0, ()
-    unit = _unit(patterns.reshape(n, -1).astype(np.float32), 0)
-    chosen = np.random.default_rng(seed).permutation(height * width)[:_TARGETS]
-    alike = np.abs(unit[:, chosen].T @ unit)
-    y, x = np.divmod(np.arange(height * width), width)
-    apart = np.rint(np.hypot(y[chosen, None] - y, x[chosen, None] - x)).astype(np.int64)
-    near = apart <= _REACH_PX
-    sums = np.bincount(apart[near], weights=alike[near])
-    counts = np.bincount(apart[near])
-    others = alike[apart > 0]
-    return float(others.mean()), tuple(float(one) for one in sums / np.maximum(counts, 1))
+def _pixel_dependence(rows: Array, shape: tuple[int, ...]) -> tuple[float, float, tuple[float, ...]]:
+    """Of evenly spread pixels on all others: mean, mean of absolute values, and these by distance."""
+    if len(rows) < 2 or rows.shape[1] < 2:
+        return 1.0, 1.0, ()
+    unit = _unit(rows, axis=0)
+    targets = spread_indices(rows.shape[1], _TARGETS)
+    correlation = unit[:, targets].T @ unit
+    y, x = np.unravel_index(np.arange(rows.shape[1]), shape)
+    distance = np.rint(np.hypot(y[targets, None] - y, x[targets, None] - x)).astype(int)
+    others = distance > 0
+    bins = np.minimum(distance[others], _LARGEST_DISTANCE_PX)
+    sums = np.bincount(bins, np.abs(correlation[others]), _LARGEST_DISTANCE_PX + 1)
+    counts = np.bincount(bins, minlength=_LARGEST_DISTANCE_PX + 1)
+    by_distance = tuple((sums[counts > 0] / counts[counts > 0]).tolist())
+    return float(correlation[others].mean()), float(np.abs(correlation[others]).mean()), by_distance
 
 
-def _unit(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Of mean zero and length one along an axis."""
-    centred = values - values.mean(axis, keepdims=True)
-    return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=axis, keepdims=True), 1e-30), np.float32)
+def _invertibility(
+    rows: Array, shape: tuple[int, ...], relative_noise: float, rcond: float, rng: np.random.Generator
+) -> float:
+    if min(shape) < LEAST_SIDE_PX:
+        return float("nan")
+    image = _discs(shape)
+    exact = rows @ image.ravel()
+    measured = exact + relative_noise * np.abs(exact.mean()) * rng.normal(size=len(exact))
+    return ssim(_pseudo_inverse(rows, measured, rcond).reshape(shape), image)
+
+
+def _discs(shape: tuple[int, ...]) -> Array:
+    """Grey discs of several sizes on nothing, over the whole field."""
+    y, x = (np.arange(n) / n for n in shape)
+    image = np.zeros(shape)
+    for middle_y, middle_x, radius, grey in (
+        (0.3, 0.28, 0.2, 1.0),
+        (0.68, 0.62, 0.25, 0.6),
+        (0.25, 0.75, 0.12, 0.8),
+        (0.8, 0.2, 0.08, 0.4),
+        (0.5, 0.9, 0.05, 1.0),
+    ):
+        image[np.hypot(y[:, None] - middle_y, x - middle_x) < radius] = grey
+    return image

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from models.physics.xray import (
+    attenuation_cm2_g,
     channel_energies_kev,
     compton_broadening_kev,
     compton_energy_kev,
     emission,
+    is_seen,
     peak_sigma_kev,
 )
 from models.run_schema import XrfDetector
@@ -63,3 +65,30 @@ def test_resolution_at_manganese_is_that_of_a_silicon_drift_detector() -> None:
 def test_channel_zero_stands_at_the_offset() -> None:
     energies = channel_energies_kev(XrfDetector(n_channels=8, energy_offset_kev=-0.01, energy_gain_kev=0.005))
     np.testing.assert_allclose(energies[:3], [-0.01, -0.005, 0.0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("label", "energy_kev", "seen"),
+    [
+        ("Mn", 9.0, True),
+        ("Ni", 9.0, True),
+        ("Ta", 10.0, True),
+        ("Cu", 8.9, False),
+        ("Al", 9.0, False),
+        ("O", 9.0, False),
+    ],
+)
+def test_a_detector_sees_what_is_excited_and_not_too_soft(label: str, energy_kev: float, seen: bool) -> None:
+    """Copper below its K edge emits L lines alone, of 0.9 keV."""
+    assert is_seen(label, energy_kev) is seen
+
+
+def test_what_is_no_element_is_told_and_not_unseen() -> None:
+    with pytest.raises(ValueError, match="no element 'Xx'"):
+        is_seen("Xx", 9.0)
+
+
+def test_attenuation_jumps_at_the_edge() -> None:
+    # Hubbell & Seltzer, NISTIR 5632: mu/rho of copper at 10 keV.
+    assert attenuation_cm2_g("Cu", 10.0) == pytest.approx(215.9, rel=0.02)
+    assert attenuation_cm2_g("Ni", 8.4) > 6 * attenuation_cm2_g("Ni", 8.3)

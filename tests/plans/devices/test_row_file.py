@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -48,3 +49,17 @@ def test_a_file_that_is_there_is_never_overwritten(row_file: RowFile) -> None:
     row_file.close()
     with pytest.raises(FileExistsError):
         RowFile(row_file.path, ARRAYS, 4)
+
+
+def test_one_number_a_row_is_a_plain_column(tmp_path: Path) -> None:
+    """TiledWriter takes rows of shape (1,) for single numbers, and chunks of two axes for a mistake then."""
+    array = RowArray("i0", "<f8", (1,), ("x",), "counts")
+    assert array.data_key("sim://scaler")["shape"] == array.data_key("sim://scaler")["dims"] == []
+    file = RowFile(tmp_path / "rows.h5", (array,), 3)
+    for row in range(3):
+        file.append({"i0": np.array([10.0 * row])})
+    (resource, _) = file.announce(3)
+    file.close()
+    assert resource[1]["parameters"]["chunk_shape"] == [3]
+    with h5py.File(file.path) as written:
+        np.testing.assert_array_equal(written["/entry/i0"][:], [0.0, 10.0, 20.0])

@@ -38,17 +38,16 @@ def test_a_run_reads_back_as_measured(catalog, run_writer, measured):
 
 
 def test_a_run_that_lacks_something_is_named_malformed(catalog, run_writer, measured):
-    xrf, patterns = measured.streams["xrf"], measured.streams["patterns"]
-    no_spectra = {"xrf": {key: values for key, values in xrf.items() if key != SPECTRA}}
-    a_pattern_less = {"xrf": xrf, "patterns": {key: values[:5] for key, values in patterns.items()}}
-    wide = {"image": {TXM_FRAMES: np.ones((2, 8, 9), np.uint16), I0: np.ones(2)}}
-    for streams, named in (
-        (no_spectra, "has no xrf_spectra in its stream 'xrf'"),
-        (a_pattern_less, "has 5 frames in its stream 'patterns' for 6 patterns"),
-        ({"xrf": xrf, "patterns": patterns} | wide, r"txm_frames has shape \(2, 8, 9\) where \(2, 8, 8\) is needed"),
+    xrf = measured.streams["xrf"]
+    wide = {TXM_FRAMES: np.ones((6, 8, 9), np.uint16)}
+    for changed, named in (
+        ({key: xrf[key] for key in (TXM_FRAMES, I0)}, "has no xrf_spectra, xrf_live_time_s, xrf_real_time_s in its"),
+        ({key: values[:5] for key, values in xrf.items()}, "has 5 frames in its stream 'xrf' for 6 patterns"),
+        (xrf | wide, r"txm_frames has shape \(6, 8, 9\) where \(6, 8, 8\) is needed"),
+        (xrf, "has no stream 'patterns'"),
     ):
         with pytest.raises(MalformedRunError, match=named):
-            read_raw_structured(catalog, written(catalog, run_writer, measured, streams))
+            read_raw_structured(catalog, written(catalog, run_writer, measured, {"xrf": changed}))
 
 
 def test_a_start_document_that_cannot_be_believed_is_named(catalog, measured):

@@ -60,12 +60,13 @@ def _age(catalog: Catalog, name: str, by_s: float) -> None:
 
 
 def test_a_deployment_tells_its_workers_from_tiled(catalog: Catalog, look: Look) -> None:
-    publish_worker(catalog, "worker-1", _worker("worker-1", n_done=12))
+    publish_worker(catalog, "worker-1", _worker("worker-1", n_done=12, doing="lambda of run ab12cd34, 40%"))
     publish_worker(catalog, "worker-2", _worker("worker-2", state="stopped"))
     is_well, told = look()
     assert is_well, told
     assert "worker-1         idle, 12 done since" in told
     assert "pid 17 on node-3" in told
+    assert "doing: lambda of run ab12cd34, 40%" in told
     assert "worker-2         stopped " in told
     assert "jobs unknown: no job table is known: set SUBPROBE_RECONSTRUCTION__DATABASE_URI" in told
     assert list_series(catalog) == []
