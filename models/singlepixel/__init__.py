@@ -1,1 +1,1 @@
-"""Single-pixel imaging with structured illumination: element maps from patterns and one detector without pixels."""
+"""Structured illumination and one detector without resolution: patterns judged, element maps recovered."""

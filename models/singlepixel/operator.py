@@ -1,151 +1,196 @@
-"""Patterns as an operator, and the quadratic step of the splitting with it, exact and fast.
+"""The patterns as an operator that solves its penalised normal equations, as often as asked, from one small matrix."""
 
-The step solves ``(A^T W A / rho + K + g) x = r`` with K = 1 + D^T D, the differences D with edges that reflect, so
-that the cosine transform makes K diagonal. The matrix inversion lemma leaves N x N systems: with ``v = (K + g)^-1 r``
-and ``(rho + W^1/2 G W^1/2) s = W^1/2 A v`` it is ``x = v - (K + g)^-1 A^T W^1/2 s``, where ``G = A (K + g)^-1 A^T`` is
-computed once for all weights, rho and right sides. Patterns are kept as cosine coefficients: one transform and one
-back a step.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-MOST_DIRECT = 6400
-"""Patterns; with more of them the step is solved by conjugate gradients, without any N x N matrix."""
-_CG_STEPS = 12
+from models.singlepixel.conjugate import conjugate_gradients
+from models.singlepixel.measurement import Array, Patterns
 
-
-def cosine_matrix(n: int, device: torch.device) -> Tensor:
-    """(n, n) orthonormal cosine transform of the second kind."""
-    index = torch.arange(n, dtype=torch.float64)
-    matrix = torch.cos(torch.pi / n * (index[None] + 0.5) * index[:, None]) * (2.0 / n) ** 0.5
-    matrix[0] *= 0.5**0.5
-    result: Tensor = matrix.to(torch.float32).to(device)
-    return result
+MOST_DIRECT = {"cpu": 8192, "cuda": 32768}
+"""Patterns up to which (N, N) is factorised; its inverse takes 13 s on a core at 6400 patterns, and grows as N^3."""
+_BLOCK_BYTES = 2**28
+_OBJECT_PX = 10.0
+_MEAN_ROW = 4.0  # norm: about what the strongest mode of speckle has
 
 
 class PatternOperator:
-    """N patterns on one device, scaled so that their rows vary by one.
+    """Patterns less their share of the mean pattern, in units in which they have the norm 1, and the mean pattern.
+
+    A pattern is p_i = c_i m + r_i, with r_i orthogonal to the mean pattern m. All m have the specimen's total in them,
+    which is known far better than anything else and would take all digits of float32: it becomes one row of its own, of
+    the norm 4, and y_i - c_i (m . x) the measurement of r_i / scale. So there are N + 1 rows.
+
+    Rows are seen through K = 1 + D^T D of the differences D. Kept is A K^(-1/2) in the cosine basis, where K is
+    diagonal, and G = A K^-1 A^T. By the matrix inversion lemma they solve (A^T W A + rho K) x = r for any W and rho at
+    the price of (N, N), so that all penalties, held-out rows and resamplings share them.
 
     Args:
         patterns: (N, y, x).
         device: of torch.
+        direct: factorise (N, N); None: where there are not too many patterns. Otherwise by conjugate gradients.
+
+    Attributes:
+        n_rows: N + 1.
+        shape: (y, x).
+        scale: of the patterns' unit: a centred pattern over it has the rms norm 1.
+
+    Source: Woodbury's identity, Golub and Van Loan, Matrix Computations (2013), section 2.1.4; Neumann differences are
+    diagonal in the cosine basis: Strang, SIAM Rev. 41 (1999) 135.
     """
 
-    def __init__(self, patterns: NDArray[np.float32], device: str = "cpu") -> None:
+    def __init__(self, patterns: Patterns, device: str = "cpu", direct: bool | None = None) -> None:
+        n_patterns, height, width = patterns.shape
+        self.n_rows, self.shape = n_patterns + 1, (height, width)
         self.device = torch.device(device)
-        n, height, width = patterns.shape
-        self.shape = (height, width)
-        self._rows = cosine_matrix(height, self.device)
-        self._columns = cosine_matrix(width, self.device)
-        mean = patterns.mean(0, dtype=np.float64) if n > 1 else np.zeros(self.shape)
-        centred = sum(float(((one - mean) ** 2).sum()) for one in patterns)
-        self.scale = (centred / n) ** 0.5 or 1.0
-        coefficients = torch.empty((n, height * width), dtype=torch.float32, device=self.device)
-        for begin in range(0, n, 256):
-            part = torch.from_numpy(np.ascontiguousarray(patterns[begin : begin + 256])).to(self.device)
-            coefficients[begin : begin + 256] = (self.transform(part) / self.scale).flatten(1)
-        self._coefficients = coefficients
-        wave_y, wave_x = (2 - 2 * np.cos(np.pi * np.arange(side) / side) for side in self.shape)
-        stiffness = (1 + wave_y[:, None] + wave_x[None]).astype(np.float32)
-        self.stiffness = torch.from_numpy(stiffness).to(self.device).flatten()
-        self._grams: dict[float, Tensor] = {}
+        mean = patterns.mean(axis=0, dtype=np.float64)
+        self._mean_norm = float(np.linalg.norm(mean))
+        self._shares = np.array([float(np.vdot(p, mean)) for p in patterns]) / self._mean_norm**2
+        self.scale = _rest_norm(patterns, self._shares, self._mean_norm)
+        self._cosines = [_cosines(n).to(self.device) for n in self.shape]
+        self._root = _root_spectrum(self.shape).to(self.device)
+        self._rows = torch.empty(self.n_rows, height * width, device=self.device)
+        common = torch.from_numpy(mean.astype(np.float32)).to(self.device)
+        self._rows[-1] = (self.to_cosines(common * (_MEAN_ROW / self._mean_norm)) / self._root).flatten()
+        for rows in self._blocks():
+            shares = torch.from_numpy(self._shares[rows].astype(np.float32)).to(self.device)
+            rest = torch.from_numpy(patterns[rows]).to(self.device) - shares[:, None, None] * common
+            self._rows[rows] = (self.to_cosines(rest / self.scale) / self._root).flatten(1)
+        self.direct = n_patterns <= MOST_DIRECT[self.device.type] if direct is None else direct
+        self._gram = self._rows @ self._rows.T if self.direct else None
 
-    @property
-    def n_patterns(self) -> int:
-        """N."""
-        return len(self._coefficients)
+    def measured(self, counts: Array) -> Tensor:
+        """(N, element) what the patterns counted as (N + 1, element) what the rows would have."""
+        total = self._shares @ counts / (self._shares @ self._shares)
+        rest = (counts - self._shares[:, None] * total) / self.scale
+        rows = np.concatenate([rest, total[None] * (_MEAN_ROW / self._mean_norm)])
+        return torch.from_numpy(rows.astype(np.float32)).to(self.device)
 
-    def transform(self, images: Tensor) -> Tensor:
-        """Cosine coefficients of (..., y, x)."""
-        return self._rows @ images @ self._columns.T
+    def _blocks(self) -> Iterator[slice]:
+        step = max(1, _BLOCK_BYTES // (4 * self.shape[0] * self.shape[1]))
+        for start in range(0, self.n_rows - 1, step):
+            yield slice(start, min(start + step, self.n_rows - 1))
 
-    def back(self, coefficients: Tensor) -> Tensor:
-        """Images of cosine coefficients (..., y, x)."""
-        return self._rows.T @ coefficients @ self._columns
+    def response(self) -> float:
+        """Rms of what the patterns add to their mean's count, over the rms of x, for x with the spectrum of pictures.
 
-    def project(self, images: Tensor) -> Tensor:
-        """(..., N) signals of (..., y, x) maps."""
-        return self.transform(images).flatten(-2) @ self._coefficients.T
+        Source: their power falls as the squared frequency, Field, J. Opt. Soc. Am. A 4 (1987) 2379; here down to one
+        period of 2 pi 10 pixels.
+        """
+        rows = self._rows[:-1] if self.n_rows > 2 else self._rows[-1:]  # one pattern is its own mean
+        spread = torch.linalg.vector_norm(rows, dim=0).double().square() / len(rows)
+        square = self._root.square().double()
+        power = 1 / (square - 1 + _OBJECT_PX**-2)
+        seen = (spread * (power * square).flatten()).sum()
+        return float((seen / power.mean()).sqrt())
 
-    def adjoint(self, signals: Tensor) -> Tensor:
-        """(..., y, x) of (..., N)."""
-        return self.back((signals @ self._coefficients).reshape(*signals.shape[:-1], *self.shape))
+    def to_cosines(self, images: Tensor) -> Tensor:
+        """(..., y, x) to its coefficients in the orthonormal cosine basis."""
+        return self._cosines[0] @ images @ self._cosines[1].T
 
-    def gram(self, extra: float = 0.0) -> Tensor:
-        """(N, N) of ``A (K + extra)^-1 A^T``, remembered."""
-        if extra not in self._grams:
-            weighted = self._coefficients / torch.sqrt(self.stiffness + extra)
-            self._grams[extra] = weighted @ weighted.T
-        return self._grams[extra]
+    def from_cosines(self, coefficients: Tensor) -> Tensor:
+        """The inverse of `to_cosines`."""
+        return self._cosines[0].T @ coefficients @ self._cosines[1]
 
-    def plain_gram(self) -> NDArray[np.float64]:
-        """(N, N) of ``A A^T``."""
-        return np.asarray((self._coefficients @ self._coefficients.T).cpu().double().numpy())
+    def forward(self, images: Tensor) -> Tensor:
+        """A x: (..., y, x) to (..., N + 1)."""
+        return self.rows_times(self.to_cosines(images) * self._root)
 
-    def quadratic_step(self, weights: Tensor, rho: Tensor, extra: float = 0.0) -> "QuadraticStep":
-        """The step for weights (R, N) and rho (R,) of R problems solved side by side."""
-        factor = None if self.n_patterns > MOST_DIRECT else self._factor(weights, rho, extra)
-        return QuadraticStep(self, weights.sqrt(), rho, self.stiffness + extra, factor)
+    def adjoint(self, values: Tensor) -> Tensor:
+        """A^T y: (..., N + 1) to (..., y, x)."""
+        return self.from_cosines(self.rows_adjoint(values) * self._root)
 
-    def _factor(self, weights: Tensor, rho: Tensor, extra: float) -> Tensor:
-        root = weights.sqrt()
-        factors = []
-        for one, strength in zip(root, rho, strict=True):
-            system = (self.gram(extra) * one[:, None] * one[None]).double()
-            system.diagonal().add_(float(strength))
-            factors.append(torch.linalg.cholesky(system).float())
-        return torch.stack(factors)
+    def row_images(self) -> Tensor:
+        """(N + 1, y, x) A itself: a copy."""
+        return self.from_cosines(self._rows.reshape(-1, *self.shape) * self._root)
+
+    def smoothed(self, images: Tensor) -> Tensor:
+        """K^(-1/2) x in the cosine basis."""
+        return self.to_cosines(images) / self._root
+
+    def unsmoothed(self, coefficients: Tensor) -> Tensor:
+        """K^(-1/2) of coefficients in the cosine basis, as images."""
+        return self.from_cosines(coefficients / self._root)
+
+    def rows_times(self, coefficients: Tensor) -> Tensor:
+        """A K^(-1/2) times what is in the cosine basis: (..., y, x) to (..., N + 1)."""
+        return coefficients.flatten(-2) @ self._rows.T
+
+    def rows_adjoint(self, values: Tensor) -> Tensor:
+        """The adjoint of `rows_times`: (..., N + 1) to (..., y, x)."""
+        back = values @ self._rows
+        return back.reshape(*back.shape[:-1], *self.shape)
+
+    def equations(self, weights: Tensor, rho: Tensor) -> "NormalEquations":
+        """Of P problems at once.
+
+        Args:
+            weights: (P, N + 1) of each pattern's square, W; 0 leaves it out.
+            rho: (P,), positive.
+        """
+        return NormalEquations(self, weights.to(self.device), rho.to(self.device), self._gram)
 
 
-@dataclass(frozen=True, eq=False)
-class QuadraticStep:
-    """Solves ``(A^T W A / rho + K + extra) x = r`` for right sides (R, E, y, x)."""
+class NormalEquations:
+    """(A^T W A + rho K) x = r for P pairs of W and rho, solved in coordinates xi = K^(1/2) x of the cosine basis."""
 
-    operator: PatternOperator
-    root: Tensor
-    """(R, N) of the weights."""
-    rho: Tensor
-    stiffness: Tensor
-    factor: Tensor | None
-    """(R, N, N) of Cholesky; None: by conjugate gradients."""
+    def __init__(self, operator: PatternOperator, weights: Tensor, rho: Tensor, gram: Tensor | None) -> None:
+        self._operator, self._rho = operator, rho[:, None, None, None]
+        self._root = weights.sqrt()
+        self._weights = weights
+        self._inverse: Tensor | None = None
+        self._last: Tensor | None = None
+        if gram is not None:
+            self._inverse = torch.stack([_inverse(gram, r, float(p)) for r, p in zip(self._root, rho, strict=True)])
 
-    def __call__(self, right: Tensor, start: Tensor | None = None) -> Tensor:
-        """Solve; ``start`` is where conjugate gradients begin."""
-        coefficients = self.operator.transform(right).flatten(-2)
-        if self.factor is None:
-            first = None if start is None else self.operator.transform(start).flatten(-2)
-            return self._back(self._by_gradients(coefficients, first))
-        free = coefficients / self.stiffness
-        signals = free @ self.operator._coefficients.T * self.root[:, None]
-        solved = torch.cholesky_solve(signals.transpose(1, 2), self.factor).transpose(1, 2)
-        return self._back(free - (solved * self.root[:, None]) @ self.operator._coefficients / self.stiffness)
+    def data(self, values: Tensor) -> Tensor:
+        """A^T W y in these coordinates: (N + 1, element) to (P, element, y, x)."""
+        return self._operator.rows_adjoint(self._weights[:, None] * values.T)
 
-    def _back(self, coefficients: Tensor) -> Tensor:
-        return self.operator.back(coefficients.reshape(*coefficients.shape[:-1], *self.operator.shape))
+    def solve(self, right: Tensor) -> Tensor:
+        """Xi for a right side K^(-1/2) r, (P, element, y, x) both."""
+        seen = self._operator.rows_times(right)
+        inner = seen @ self._inverse if self._inverse is not None else self._by_gradients(seen)
+        return (right - self._operator.rows_adjoint(inner)) / self._rho
 
-    def _by_gradients(self, right: Tensor, start: Tensor | None) -> Tensor:
-        """Conjugate gradients, preconditioned by K."""
-        x = right / self.stiffness if start is None else start
-        residual = right - self._apply(x)
-        step = residual / self.stiffness
-        energy = (residual * step).sum(-1, keepdim=True)
-        direction = step
-        for _ in range(_CG_STEPS):
-            applied = self._apply(direction)
-            length = energy / (direction * applied).sum(-1, keepdim=True).clamp_min(1e-30)
-            x = x + length * direction
-            residual = residual - length * applied
-            step = residual / self.stiffness
-            before, energy = energy, (residual * step).sum(-1, keepdim=True)
-            direction = step + energy / before.clamp_min(1e-30) * direction
-        return x
+    def _by_gradients(self, seen: Tensor) -> Tensor:
+        """The same without (N, N): W^(1/2) (rho + W^(1/2) G W^(1/2))^-1 W^(1/2), from where the last one ended."""
+        operator, root, rho = self._operator, self._root[:, None], self._rho[..., 0]
 
-    def _apply(self, coefficients: Tensor) -> Tensor:
-        patterns = self.operator._coefficients
-        signals = coefficients @ patterns.T * (self.root[:, None] ** 2)
-        return signals @ patterns / self.rho[:, None, None] + self.stiffness * coefficients
+        def apply(values: Tensor) -> Tensor:
+            return rho * values + root * operator.rows_times(operator.rows_adjoint(root * values))
+
+        self._last = conjugate_gradients(apply, root * seen, self._last)
+        return root * self._last
+
+
+def _inverse(gram: Tensor, root: Tensor, rho: float) -> Tensor:
+    """W^(1/2) (rho + W^(1/2) G W^(1/2))^-1 W^(1/2), factorised in double precision."""
+    matrix = root[:, None].double() * gram * root
+    matrix.diagonal().add_(rho)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix)).float()
+    return root[:, None] * inverse * root
+
+
+def _rest_norm(patterns: Patterns, shares: Array, mean_norm: float) -> float:
+    """Rms norm of the patterns without their share of the mean one; of the mean one, where nothing else is in them."""
+    squares = np.array([float(np.vdot(p, p)) for p in patterns])
+    rest = float(np.mean(squares - (shares * mean_norm) ** 2))
+    return float(np.sqrt(rest)) if rest > 1e-6 * float(np.mean(squares)) else mean_norm
+
+
+def _cosines(n: int) -> Tensor:
+    """(n, n) orthonormal DCT-II."""
+    k, i = np.mgrid[:n, :n]
+    rows: NDArray[np.float64] = np.sqrt(2 / n) * np.cos(np.pi * k * (i + 0.5) / n)
+    rows[0] /= np.sqrt(2)
+    return torch.from_numpy(rows.astype(np.float32))
+
+
+def _root_spectrum(shape: tuple[int, int]) -> Tensor:
+    """K^(1/2) in the cosine basis."""
+    along = [2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in shape]
+    return torch.from_numpy(np.sqrt(1 + along[0][:, None] + along[1]).astype(np.float32))

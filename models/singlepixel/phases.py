@@ -1,4 +1,4 @@
-"""How much of each known phase there is in each pixel, from element maps."""
+"""From element maps to phases of known stoichiometry: how much of each there is, and where."""
 
 from collections.abc import Mapping
 
@@ -6,46 +6,68 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from models.singlepixel.measurement import Array
 
-def composition(elements: tuple[str, ...], phases: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:
-    """(E, P) amount of each element in each phase; what a phase does not name it does not hold.
+Stoichiometry = Mapping[str, Mapping[str, float]]
+"""By phase: the amount of each of its elements."""
+
+
+def stoichiometry_of(phases: Stoichiometry, elements: tuple[str, ...]) -> Array:
+    """(phase, element) amounts.
 
     Raises:
-        ValueError: a phase holds none of these elements, or they cannot tell the phases apart.
+        ValueError: a phase has none of the elements, an amount is negative, or phases cannot be told apart by them.
     """
-    table = np.array([[phases[name].get(element, 0.0) for name in phases] for element in elements])
-    empty = [name for name, column in zip(phases, table.T, strict=True) if not column.any()]
-    if empty:
-        raise ValueError(f"phase {empty[0]} holds none of {', '.join(elements)}: it cannot be seen")
-    if np.linalg.matrix_rank(table) < len(phases):
+    amounts = np.array([[float(phase.get(element, 0.0)) for element in elements] for phase in phases.values()])
+    for name, row in zip(phases, amounts, strict=True):
+        if not row.sum() > 0 or (row < 0).any():
+            raise ValueError(f"phase {name} is {dict(phases[name])}: give it positive amounts of {', '.join(elements)}")
+    if np.linalg.matrix_rank(amounts) < len(amounts):
         raise ValueError(
-            f"{len(phases)} phases of {', '.join(elements)} cannot be told apart: measure more elements, or give fewer "
-            "phases"
+            f"{len(amounts)} phases cannot be told apart by {', '.join(elements)}: leave some out or measure more"
         )
-    return table
+    return amounts
 
 
-def phase_shares(table: NDArray[np.float64], maps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(P,) share of each phase in the whole field, from the sums of maps (E, y, x).
-
-    Sums of the amounts of single pixels would say too much of a phase that is rare: noise there is never negative.
-    """
-    totals = maps.reshape(len(maps), -1).sum(1, dtype=np.float64)
-    amounts, _ = nnls(table, totals)
-    return np.asarray(amounts / max(float(amounts.sum()), np.finfo(np.float64).tiny))
-
-
-def phase_amounts(
-    table: NDArray[np.float64], maps: NDArray[np.float32], noise: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """(P, y, x) non-negative amounts of phases that come nearest to maps, pixel by pixel.
+def phase_amounts(maps: Mapping[str, NDArray[np.floating]], phases: Stoichiometry) -> dict[str, NDArray[np.float32]]:
+    """(y, x) amount of each phase, not negative, that explains the element maps of a pixel best.
 
     Args:
-        table: (E, P) amount of each element in each phase.
-        maps: (E, y, x).
-        noise: (E,) of the maps, up to a factor: an element that is seen badly decides little.
+        maps: (y, x) by element.
+        phases: by phase, the amount of each element in the unit of the maps.
+
+    Raises:
+        ValueError: see `stoichiometry_of`.
+
+    Source: Lawson and Hanson, Solving Least Squares Problems (1995), chapter 23.
     """
-    pixels = (maps.reshape(len(maps), -1) / noise[:, None]).T.astype(np.float64)
-    table = table / noise[:, None]
-    amounts = np.array([nnls(table, pixel)[0] if pixel.any() else np.zeros(table.shape[1]) for pixel in pixels])
-    return np.asarray(amounts.T.reshape(table.shape[1], *maps.shape[1:]), np.float32)
+    elements = tuple(maps)
+    amounts = stoichiometry_of(phases, elements).T
+    stack = np.stack([np.asarray(maps[element], np.float64) for element in elements])
+    pixels = stack.reshape(len(elements), -1).T
+    found = np.zeros((len(pixels), amounts.shape[1]))
+    scale = max(float(np.abs(pixels).max()), 1e-300)
+    for i in np.flatnonzero((pixels > 0).any(axis=1)):
+        found[i], _ = nnls(amounts, pixels[i] / scale)
+    shape = stack.shape[1:]
+    return {name: (scale * found[:, i]).reshape(shape).astype(np.float32) for i, name in enumerate(phases)}
+
+
+def phase_fractions(phase_maps: Mapping[str, NDArray[np.floating]]) -> dict[str, float]:
+    """Each phase's share of the total of all; 0 where there is nothing."""
+    totals = {name: float(np.sum(values, dtype=np.float64)) for name, values in phase_maps.items()}
+    whole = sum(totals.values())
+    return {name: total / whole if whole > 0 else 0.0 for name, total in totals.items()}
+
+
+def phase_classes(phase_maps: Mapping[str, NDArray[np.floating]], least: float = 0.05) -> NDArray[np.int64]:
+    """(y, x) number of the phase that most of each pixel is, -1 where all is below a share of the largest amount.
+
+    Args:
+        phase_maps: (y, x) by phase.
+        least: of the largest total.
+    """
+    stack = np.stack(list(phase_maps.values()))
+    total = stack.sum(axis=0)
+    classes: NDArray[np.int64] = np.where(total > least * max(float(total.max()), 1e-300), stack.argmax(axis=0), -1)
+    return classes

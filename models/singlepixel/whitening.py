@@ -1,93 +1,66 @@
-"""Patterns made orthogonal among themselves: Adam then sees every direction that they measure at about one scale."""
+"""Measurements whitened, so that a network learns their weak modes as soon as their strong ones."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-_FLOOR = 0.05
-"""Added to the Gram matrix, in units of a centred pattern's mean squared norm: what no measurement resolves anyway."""
-_PER_NOISE = 100.0
-"""Added to it as often as the noise's share of the signals' variance: specimens hold that much less fine detail, which
-alone tells alike patterns apart, than they hold in all. Tuned on specimen 0 of the prototype's simulator."""
+from models.singlepixel.operator import PatternOperator
+from models.singlepixel.system import PatternSystem
 
-_LEAST_BEYOND = 0.05  # of the variance of signals: an element that is all noise says no more
+_PIXEL_VARIANCE = 0.06
+"""Of the maps that are looked for, `models.singlepixel.system`: mean square less squared mean."""
+_LEAST_ALPHA = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Whitened:
-    """Rows W = L^-1 [A - mean(A); mean(A)], with L L^T their Gram matrix and a floor.
+class WhiteRows:
+    """L^-1 A and L^-1 y with L L^T = A A^T + alpha, over the norm of L^-1 y.
 
     Attributes:
-        rows: (N + 1, y x) float32.
-        factor: (N + 1, N + 1) L, lower.
-        unit: by which centred patterns are divided: the root of their mean squared norm.
-        mean_norm: of the mean pattern, by which that is divided.
-        shape: (y, x) of a pattern.
+        rows: (row, y x).
+        values: (row, element).
+        shape: (y, x).
     """
 
-    rows: NDArray[np.float32]
-    factor: NDArray[np.float64]
-    unit: float
-    mean_norm: float
+    rows: Tensor
+    values: Tensor
     shape: tuple[int, int]
 
-    def signals(self, signals: NDArray[np.floating]) -> NDArray[np.float32]:
-        """What the rows are to read, (N + 1, E), from (N, E) signals of the patterns.
-
-        Raises:
-            ValueError: there is another number of signals than of patterns.
-        """
-        if len(signals) != len(self.factor) - 1:
-            raise ValueError(f"there are {len(signals)} signals for {len(self.factor) - 1} patterns: pass one for each")
-        values = np.asarray(signals, np.float64)
-        mean = values.mean(0)
-        stacked = np.concatenate([(values - mean) / self.unit, mean[None] / self.mean_norm])
-        return np.asarray(scipy.linalg.solve_triangular(self.factor, stacked, lower=True), np.float32)
+    def misfit(self, maps: Tensor) -> Tensor:
+        """|A x - y|^2 of maps (pixel, element), 1 for empty ones."""
+        return (self.rows @ maps - self.values).square().sum()
 
 
-def noise_shares(signals: NDArray[np.floating], sigma: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N,) variance of each measurement's noise over what its signals vary beyond noise, mean of elements, (N, E)."""
-    variance = np.asarray(sigma, np.float64) ** 2
-    varies = np.asarray(signals, np.float64).var(0)
-    beyond = np.maximum(varies - variance.mean(0), _LEAST_BEYOND * varies)
-    known = beyond > 0
-    return np.asarray((variance[:, known] / beyond[known]).mean(1) if known.any() else np.zeros(len(variance)))
+def binned_rows(operator: PatternOperator, bin_px: int = 1) -> tuple[Tensor, tuple[int, int]]:
+    """(N + 1, y, x) the operator's rows on pixels ``bin_px`` as wide, and their shape."""
+    rows = operator.row_images()
+    if bin_px > 1:
+        rows = avg_pool2d(rows[:, None], bin_px)[:, 0] * bin_px**2
+    return rows, (rows.shape[1], rows.shape[2])
 
 
-def whiten(patterns: NDArray[np.floating], noise: NDArray[np.float64] | None = None) -> Whitened:
-    """Build once, use for every fit of the same patterns; memory: once more the patterns' in float32.
+def whitened(system: PatternSystem, rows: Tensor, kept: Tensor) -> WhiteRows:
+    """Whiten the measurements that are kept.
 
     Args:
-        patterns: (N, y, x), finite.
-        noise: (N,) of `noise_shares`: a noisy measurement counts less. None: there is none.
+        system: of the measurement.
+        rows: (N + 1, y, x) of `binned_rows`.
+        kept: (N + 1,) True for those to use.
 
-    Raises:
-        ValueError: the patterns are no stack, hold values that are no numbers, or are dark throughout.
-
-    Source: centring and whitening of A before the loss ||A f - y||^2 of Li et al., PNAS 120 (2023): on raw patterns,
-    which share most of their light, Adam moves little but the total.
+    Source: A A^T + alpha is the covariance of the counts of a white specimen with noise: Rasmussen and Williams,
+    Gaussian Processes (2006), eq. 2.20.
     """
-    if patterns.ndim != 3 or not patterns.size:
-        raise ValueError(f"patterns have shape {patterns.shape}: (pattern, y, x) is needed")
-    flat = np.asarray(patterns, np.float32).reshape(len(patterns), -1)
-    mean = flat.mean(0, dtype=np.float64)
-    mean_norm = float(np.linalg.norm(mean))
-    if not np.isfinite(mean_norm):
-        raise ValueError("patterns hold values that are no numbers: leave those patterns out")
-    if mean_norm == 0:
-        raise ValueError("the mean pattern is dark: pass patterns with light")
-    rows = np.empty((len(flat) + 1, flat.shape[1]), np.float32)
-    np.subtract(flat, mean.astype(np.float32), out=rows[:-1])
-    spread = float(np.sqrt(np.einsum("np,np->", rows[:-1], rows[:-1], dtype=np.float64) / len(flat)))
-    unit = spread if spread > 1e-6 * mean_norm else mean_norm
-    rows[:-1] /= unit
-    rows[-1] = mean / mean_norm
-    gram = (rows @ rows.T).astype(np.float64)
-    gram[np.diag_indices_from(gram)] += _FLOOR
-    if noise is not None:
-        gram[np.diag_indices(len(noise))] += _PER_NOISE * noise
-    factor = scipy.linalg.cholesky(gram, lower=True)
-    white = scipy.linalg.solve_triangular(factor.astype(np.float32), rows, lower=True, overwrite_b=True)
-    return Whitened(white, factor, unit, mean_norm, (patterns.shape[1], patterns.shape[2]))
+    alpha = max(_LEAST_ALPHA, float(np.mean(system.noise**2)) / _PIXEL_VARIANCE)
+    flat, values = rows.flatten(1)[kept], system.values[kept]
+    gram = (flat @ flat.T).double()
+    gram.diagonal().add_(alpha)
+    factor = torch.linalg.cholesky(gram)
+    inverse = torch.linalg.solve_triangular(
+        factor, torch.eye(len(gram), device=gram.device).double(), upper=False
+    ).float()
+    white = inverse @ values
+    size = white.norm()
+    return WhiteRows(inverse @ flat / size, white / size, (rows.shape[1], rows.shape[2]))
