@@ -45,8 +45,8 @@ def sigma_of(
 ) -> Array:
     """(element, y, x) standard deviation of the maps, without the factor of `FACTORS`.
 
-    Pairs of pattern and counts are drawn with replacement for all elements together, so that wrongly recorded ones
-    show too, and the TXM image gets its noise once more. The bias of the penalty, which no resampling sees, is judged by
+    Pairs of pattern and counts are drawn with replacement for all elements together, so that wrong ones show
+    too, and the TXM image gets its noise once more. The bias of the penalty, which no resampling sees, is judged by
     what four times as much of it changes.
 
     Args:
