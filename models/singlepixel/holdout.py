@@ -85,6 +85,21 @@ def choose_penalty(system: PatternSystem, prior: Prior, splits: Tensor, told: To
     return Choice(best * _UP, found[best], tuple((p, _score(found[p])) for p in sorted(found)))
 
 
+def rough_score(system: PatternSystem, prior: Prior, splits: Tensor, told: Told | None = None) -> float:
+    """The best score of a few lambdas around the expected one; `choose_penalty` does not end much below.
+
+    Args:
+        system: of all measurements.
+        prior: that is weighed.
+        splits: of `held_out_weights`.
+        told: called with the fraction done.
+    """
+    centre = expected_penalty(system, prior)
+    found = _misfits(system, prior, splits, [centre * step for step in _STEPS])
+    _tell(told, 1.0)
+    return min(_score(misfits) for misfits in found.values())
+
+
 def _misfits(system: PatternSystem, prior: Prior, splits: Tensor, penalties: list[float]) -> dict[float, Tensor]:
     n_splits = len(splits)
     splits = splits.to(system.weights.device)

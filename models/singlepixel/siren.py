@@ -1,5 +1,6 @@
 """Maps as a function of place: a small network with sines, fitted to one measurement."""
 
+from itertools import pairwise
 from math import sqrt
 
 import torch
@@ -28,7 +29,7 @@ class Siren(nn.Module):
         super().__init__()
         self._omega = omega
         sizes = [2] + [width] * depth
-        layers = [nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
         self._hidden = nn.ModuleList(layers)
         self._last = nn.Linear(width, channels)
         bound = sqrt(6 / width) / omega
