@@ -62,11 +62,10 @@ def default() -> Table:
     for name, conditions, methods in (("usual", USUAL, METHODS), ("hard", hard, ("pinv", "tv", "auto"))):
         for counts in COUNTS:
             simulated = [_measured(seed, replace(conditions, mean_counts=counts)) for seed in SPECIMENS]
-            for method in methods:
-                rows.append(
-                    {"case": name, "counts": counts, "method": method}
-                    | _mean(_scores(one, method) for one in simulated)
-                )
+            rows += [
+                {"case": name, "counts": counts, "method": method} | _mean(_scores(one, method) for one in simulated)
+                for method in methods
+            ]
     return Table(rows)
 
 
@@ -77,8 +76,10 @@ def sampling() -> Table:
         for counts in COUNTS:
             n = SIDE * SIDE * percent // 100
             simulated = _measured(SPECIMENS[0], replace(USUAL, mean_counts=counts, n_patterns=n))
-            for method in ("pinv", "ridge", "tv", "siren", "auto"):
-                rows.append({"%": percent, "counts": counts, "method": method} | _scores(simulated, method))
+            rows += [
+                {"%": percent, "counts": counts, "method": method} | _scores(simulated, method)
+                for method in ("pinv", "ridge", "tv", "siren", "auto")
+            ]
     return Table(rows)
 
 
@@ -211,7 +212,8 @@ def phases() -> Table:
             for seed in SPECIMENS:
                 simulated = _measured(seed, replace(USUAL, mean_counts=counts))
                 found = reconstruct(simulated.measurement, method, uncertainty=False, phases=PHASES)
-                assert found.phase_fractions is not None and found.phase_maps is not None
+                assert found.phase_fractions is not None
+                assert found.phase_maps is not None
                 true = simulated.specimen.phases
                 off = np.array(list(found.phase_fractions.values())) - true.sum((1, 2)) / true.sum()
                 filled = true.sum(0) > 0.05 * true.sum(0).max()
@@ -263,8 +265,10 @@ def picture() -> Table:
         for counts in COUNTS:
             n = SIDE * SIDE * percent // 100
             simulated = _of_picture(image, n, counts)
-            for method in ("pinv", "ridge", "tv", "siren", "auto"):
-                rows.append({"%": percent, "counts": counts, "method": method} | _scores(simulated, method))
+            rows += [
+                {"%": percent, "counts": counts, "method": method} | _scores(simulated, method)
+                for method in ("pinv", "ridge", "tv", "siren", "auto")
+            ]
     return Table(rows)
 
 
