@@ -34,10 +34,11 @@ N_SERIES = int(os.environ.get("SUBPROBE_LOAD_SERIES", "3"))
 N_ANGLES = int(os.environ.get("SUBPROBE_LOAD_ANGLES", "10"))
 COST_S = 2.0
 SEED = 6
-N_LIVE = 6
+N_LIVE = 12 if N_SERIES >= 20 else 6
 LEAST_GAIN = 1.7 if N_SERIES >= 20 else 1.4
 """Of few series beginning them, which one worker does while the other waits, counts for more."""
-MOST_SLOWDOWN = 2.0
+MOST_SLOWDOWN = 2.0 if N_SERIES >= 20 else 2.5
+"""Six latencies of a short run scatter by half a projection."""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,8 @@ def test_two_workers_do_nearly_twice_as_much_and_live_projections_come_first(
         wait_until(lambda: any(completed(catalog)), 120, "the worker is at its backlog")
         busy_s = latencies_s(catalog, write, live, range(N_LIVE, 2 * N_LIVE))
         assert any(Backlog(catalog).waiting()), "the backlog was too short"
-    print(f"live projection complete after {median(calm_s):.1f} s in calm, {median(busy_s):.1f} s under a backlog")
+    told = [" ".join(f"{one:.1f}" for one in sorted(seen)) for seen in (calm_s, busy_s)]
+    print(f"live projections complete after {told[0]} s in calm, {told[1]} s under a backlog")
     assert rates[2] >= LEAST_GAIN * rates[1]
     assert median(busy_s) <= MOST_SLOWDOWN * median(calm_s)
 
