@@ -16,7 +16,6 @@ CONSISTENT = 2.5
 """Chi-squared per measurement up to which the elements are all that absorbs, and the counts alone tell the weights."""
 _ROUNDS = 30
 _LEAST_EIGENVALUE = 1e-3
-_MOST_WEIGHT = 1e6  # of an element that is not there any weight does as well
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,8 @@ def agreement(system: PatternSystem, image: Tensor, guide: Guide) -> Agreement:
     Source: Fuller, Measurement Error Models (1987), eq. 2.2.10.
     """
     looked_at = torch.stack([image, *torch.gradient(guide.image), torch.ones_like(image)])
-    all_rows, all_counts = (
-        system.operator.forward(looked_at).double().cpu().numpy(),
-        system.values.double().cpu().numpy(),
-    )
+    all_rows = system.operator.forward(looked_at).double().cpu().numpy()
+    all_counts = system.values.double().cpu().numpy()
     level = all_rows[3, :-1] / max(float(np.linalg.norm(all_rows[3, :-1])), 1e-30)
     seen, *slopes = (row - (row @ level) * level for row in all_rows[:3, :-1])
     counts = all_counts[:-1] - np.outer(level, level @ all_counts[:-1])
@@ -82,7 +79,7 @@ def agreement(system: PatternSystem, image: Tensor, guide: Guide) -> Agreement:
         normal[i, i] -= min(noise**2, 0.9 * normal[i, i])
     inverse = _regularised_inverse(normal)
     found = inverse @ right
-    weights = np.clip(found[:n_elements], 0, _MOST_WEIGHT)
+    weights = np.maximum(found[:n_elements], 0)
     left = float(np.mean((seen - counts @ weights) ** 2))
     total = max(float(np.mean(seen**2)), 1e-30)
     expected = guide.noise**2 + float(np.sum((weights * system.noise) ** 2))
@@ -95,7 +92,8 @@ def agreement(system: PatternSystem, image: Tensor, guide: Guide) -> Agreement:
 
 def _regularised_inverse(matrix: Array) -> Array:
     """Of a symmetric matrix whose columns have scales of their own; directions without signal are left alone."""
-    scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    diagonal = np.diag(matrix)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
     inverse: Array = (vectors / np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T / np.outer(scale, scale)
     return inverse

@@ -39,11 +39,9 @@ def pseudo_inverse(measurement: PatternMeasurement, rcond: float = RCOND) -> NDA
     rows, counts = _rows(measurement), measurement.table()
     if len(rows) <= rows.shape[1]:
         inverse = _inverse_of_square(_gram(rows), rcond)
-        found = rows.T @ (inverse @ counts).astype(np.float32)
-    else:
-        inverse = _inverse_of_square(_gram(np.ascontiguousarray(rows.T)), rcond)
-        found = (inverse @ (rows.T.astype(np.float64) @ counts)).astype(np.float32)
-    return _images(found, measurement)
+        return _images(rows.T @ (inverse @ counts).astype(np.float32), measurement)
+    inverse = _inverse_of_square(_gram(np.ascontiguousarray(rows.T)), rcond)
+    return _images(inverse @ (rows.T.astype(np.float64) @ counts), measurement)
 
 
 def ridge(measurement: PatternMeasurement, *, alpha: float | None = None, uncertainty: bool = False) -> LinearMaps:

@@ -14,6 +14,7 @@ Image = NDArray[np.float32]
 
 _KAPPA = 0.02  # of the image's range
 _DENOISE = 0.7  # standard deviations of noise
+_FLAT = 1e-6  # of the range: no direction
 _QUARTER = 0.3186  # a quarter of a normal distribution lies within this of its mean, in standard deviations
 
 
@@ -25,7 +26,7 @@ class Guide:
         image: (y, x) the TXM image without most of its noise, in its own unit.
         noise: standard deviation of its noise.
         weight: (y, x) of a difference along the normal, 1 in flat places and towards 0 at edges.
-        normal_y, normal_x: (y, x) unit vector along the gradient; 0 where there is none.
+        normal_y, normal_x: (y, x) unit vector along the gradient; along y where there is none.
     """
 
     image: Tensor
@@ -53,8 +54,10 @@ def guide_from(txm: Image, device: str = "cpu") -> Guide:
     along_y, along_x = differences(image)
     size = (along_y.square() + along_x.square()).sqrt()
     kappa = max(_KAPPA * span, noise)
-    safe = size.clamp_min(1e-6 * span)
-    return Guide(image, noise, 1 / (1 + size / kappa), along_y / safe, along_x / safe)
+    steep = size > _FLAT * span
+    safe = torch.where(steep, size, 1.0)
+    normal_y, normal_x = torch.where(steep, along_y / safe, 1.0), torch.where(steep, along_x / safe, 0.0)
+    return Guide(image, noise, 1 / (1 + size / kappa), normal_y, normal_x)
 
 
 def noise_of(image: Image) -> float:

@@ -28,7 +28,6 @@ ITERATIONS = 60
 LEAST_EXPLAINED = 0.15
 """Share of what the patterns would count of the TXM image that the elements must explain; an image of another place
 explains up to 0.34 by chance, at the best of 289 shifts, and is then told by the held-out measurements."""
-_FEWEST_PER_ELEMENT = 4
 _CLEARLY = 0.2
 """In the score: by so much, 10 % of the misfit, a few lambdas of tv may end above the best one."""
 _HOLD_OUT, _BESIDE = 1, 3
@@ -54,10 +53,7 @@ def automatic(task: Task) -> Estimate:
         explained = task.txm.agreement.explained
     except ValueError as reason:
         return _fallen_back(task, str(reason))
-    n_patterns = len(task.measurement.patterns)
-    if n_patterns < _FEWEST_PER_ELEMENT * len(task.measurement.elements):
-        return _fallen_back(task, f"{n_patterns} measurements are too few to tell what the TXM image shows")
-    if n_patterns < LEAST_PATTERNS:
+    if len(task.measurement.patterns) < LEAST_PATTERNS:
         return guided(task) if explained > LEAST_EXPLAINED else _fallen_back(task, _unexplained(explained))
     if explained < LEAST_EXPLAINED:
         return _fallen_back(task, _unexplained(explained))
@@ -67,9 +63,6 @@ def automatic(task: Task) -> Estimate:
 def _preferred(task: Task) -> Estimate:
     splits, plain = _splits(task), TotalVariation()
     candidates, notes = _candidates(task)
-    choices = [
-        choose_penalty(task.system, p, splits, partial(task.told, "choosing lambda of guided")) for p in candidates
-    ]
     telling = partial(task.told, "choosing lambda of guided")
     choices = [choose_penalty(task.system, prior, splits, telling) for prior in candidates]
     best = min(range(len(choices)), key=lambda i: choices[i].score)
@@ -182,7 +175,7 @@ def absorption_of(task: Task) -> tuple[Array, Tensor]:
 
 
 def pixels_beside(task: Task) -> tuple[Tensor, Array]:
-    """Guided maps (element, y, x) at the expected lambda and their sigma, for a network's own."""
+    """Guided maps (element, y, x) at the expected lambda, and their sigma: what a network's is made of."""
     system = task.system
     prior = _candidates(task)[0][0]
     penalty = expected_penalty(system, prior)

@@ -66,7 +66,10 @@ def element_simplex(weights: Array, absorption: Tensor) -> Simplex:
         ValueError: an element does not absorb.
     """
     if np.any(weights <= 0):
-        raise ValueError(f"an element's weight in the TXM image is {weights.min():.3g}: all must absorb; take siren")
+        raise ValueError(
+            f"an element's weight in the TXM image is {weights.min():.3g}: siren-simplex needs all to absorb; "
+            "take siren"
+        )
     amounts = np.concatenate([np.diag(1 / weights), np.zeros((1, len(weights)))])
     return Simplex(torch.from_numpy(amounts.astype(np.float32)).to(absorption.device), absorption)
 

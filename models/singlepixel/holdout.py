@@ -45,7 +45,10 @@ class Choice:
 
 
 def held_out_weights(n_patterns: int, rng: np.random.Generator) -> Tensor:
-    """(split, N + 1), of the rows of an operator: 0 for what a split holds out, 1 for the others; none is out twice."""
+    """(split, N + 1), of the rows of an operator: 0 for what a split holds out, 1 for the others.
+
+    No measurement is held out twice, and the last row, of the mean pattern, never.
+    """
     each = max(1, round(HELD_SHARE * n_patterns))
     n_splits = min(ceil(_HELD_IN_ALL / each), 4)
     order = torch.from_numpy(rng.permutation(n_patterns))

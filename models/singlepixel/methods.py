@@ -44,6 +44,9 @@ METHODS: dict[str, Method] = {
     "siren-phase": siren_phase,
 }
 
+ANY_PIXELS = ("siren", "siren-simplex", "siren-phase")
+"""Methods whose maps are functions of place."""
+
 
 def method_named(name: str) -> Method:
     """The method of a name, or that chooses by itself for ``auto``.

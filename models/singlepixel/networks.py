@@ -111,9 +111,8 @@ def _fitted(task: Task, head: Head, edges: EdgeMatch | None, name: str) -> Siren
 def _maps(task: Task, network: Siren, head: Head) -> Tensor:
     shape = task.shape or task.system.operator.shape
     with torch.no_grad():
-        maps = head(network(places(shape, task.system.operator.device)), shape)
-    found: Tensor = maps.T.reshape(-1, *shape)
-    return found
+        maps: Tensor = head(network(places(shape, task.system.operator.device)), shape)
+    return maps.T.reshape(-1, *shape)
 
 
 def _chosen(task: Task, head: Head, edges: _Edges) -> tuple[float, tuple[str, ...]]:

@@ -65,7 +65,7 @@ class PatternOperator:
 
     def measured(self, counts: Array) -> Tensor:
         """(N, element) what the patterns counted as (N + 1, element) what the rows would have."""
-        total = self._shares @ counts / (self._shares @ self._shares)
+        total = counts.mean(axis=0)  # of m: the c_i have the mean 1 and the r_i the mean 0
         rest = (counts - self._shares[:, None] * total) / self.scale
         rows = np.concatenate([rest, total[None] * (_MEAN_ROW / self._mean_norm)])
         return torch.from_numpy(rows.astype(np.float32)).to(self.device)
@@ -76,17 +76,21 @@ class PatternOperator:
             yield slice(start, min(start + step, self.n_rows - 1))
 
     def response(self) -> float:
-        """Rms of what the patterns add to their mean's count, over the rms of x, for x with the spectrum of pictures.
+        """Rms of what the patterns add to their mean's count, over that of x, for x with the spectrum of pictures.
 
         Source: their power falls as the squared frequency, Field, J. Opt. Soc. Am. A 4 (1987) 2379; here down to one
         period of 2 pi 10 pixels.
         """
-        rows = self._rows[:-1] if self.n_rows > 2 else self._rows[-1:]  # one pattern is its own mean
-        spread = torch.linalg.vector_norm(rows, dim=0).double().square() / len(rows)
+        n_patterns = max(self.n_rows - 1, 1)
+        spread = torch.linalg.vector_norm(self._rows[:n_patterns], dim=0).double().square() / n_patterns
         square = self._root.square().double()
         power = 1 / (square - 1 + _OBJECT_PX**-2)
         seen = (spread * (power * square).flatten()).sum()
         return float((seen / power.mean()).sqrt())
+
+    def mean_response(self) -> float:
+        """What the last row has of a map of 1 everywhere."""
+        return float(self.forward(torch.ones(self.shape, device=self.device))[-1])
 
     def to_cosines(self, images: Tensor) -> Tensor:
         """(..., y, x) to its coefficients in the orthonormal cosine basis."""
@@ -122,8 +126,8 @@ class PatternOperator:
 
     def rows_adjoint(self, values: Tensor) -> Tensor:
         """The adjoint of `rows_times`: (..., N + 1) to (..., y, x)."""
-        back = values @ self._rows
-        return back.reshape(*back.shape[:-1], *self.shape)
+        coefficients: Tensor = values @ self._rows
+        return coefficients.reshape(*values.shape[:-1], *self.shape)
 
     def equations(self, weights: Tensor, rho: Tensor) -> "NormalEquations":
         """Of P problems at once.
@@ -136,7 +140,7 @@ class PatternOperator:
 
 
 class NormalEquations:
-    """(A^T W A + rho K) x = r for P pairs of W and rho, solved in coordinates xi = K^(1/2) x of the cosine basis."""
+    """(A^T W A + rho K) x = r for P pairs of W and rho, in the coordinates xi = K^(1/2) x of the cosine basis."""
 
     def __init__(self, operator: PatternOperator, weights: Tensor, rho: Tensor, gram: Tensor | None) -> None:
         self._operator, self._rho = operator, rho[:, None, None, None]

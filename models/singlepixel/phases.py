@@ -24,7 +24,8 @@ def stoichiometry_of(phases: Stoichiometry, elements: tuple[str, ...]) -> Array:
             raise ValueError(f"phase {name} is {dict(phases[name])}: give it positive amounts of {', '.join(elements)}")
     if np.linalg.matrix_rank(amounts) < len(amounts):
         raise ValueError(
-            f"{len(amounts)} phases cannot be told apart by {', '.join(elements)}: leave some out or measure more"
+            f"{len(amounts)} phases cannot be told apart by {', '.join(elements)}: leave some out, or measure more "
+            "elements"
         )
     return amounts
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.singlepixel.estimate import Estimate, Task, Told, keep_quiet
 from models.singlepixel.measurement import PatternMeasurement
-from models.singlepixel.methods import method_named
+from models.singlepixel.methods import ANY_PIXELS, method_named
 from models.singlepixel.phases import Stoichiometry, phase_amounts, phase_fractions, stoichiometry_of
 from models.singlepixel.uncertainty import FACTORS, sigma_of
 
@@ -23,7 +23,7 @@ class SinglePixelResult:
     Attributes:
         elements: in the order of the measurement.
         maps: (y, x) by element, float32, in counts per the patterns' unit: patterns times maps are the counts.
-        sigma: (y, x) by element, one standard deviation; +-1.645 of it hold nine tenths of the truth; or empty.
+        sigma: (y, x) by element, one standard deviation: +-1.645 of it hold nine tenths; empty if not asked for.
         method: that made the maps.
         requested: that was asked for.
         lam: weight of the penalty, in the units of `models.singlepixel.system`; None where there is none.
@@ -74,6 +74,11 @@ def reconstruct(
         ValueError: no such method, or one whose needs the measurement does not meet.
     """
     run = method_named(method)
+    if shape is not None and tuple(shape) != measurement.shape and method not in ANY_PIXELS:
+        raise ValueError(
+            f"{method} makes maps of {measurement.shape} pixels, as the patterns have: only the networks "
+            f"{', '.join(ANY_PIXELS)} make others"
+        )
     task = Task(measurement, seed, progress or keep_quiet, lam, phases, shape, uncertainty, device)
     if phases is not None:
         stoichiometry_of(phases, measurement.elements)

@@ -29,12 +29,12 @@ class Siren(nn.Module):
         super().__init__()
         self._omega = omega
         sizes = [2] + [width] * depth
-        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-        self._hidden = nn.ModuleList(layers)
+        hidden = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+        self._hidden = nn.ModuleList(hidden)
         self._last = nn.Linear(width, channels)
         bound = sqrt(6 / width) / omega
         with torch.no_grad():
-            for number, layer in enumerate(layers):
+            for number, layer in enumerate(hidden):
                 reach = 0.5 if number == 0 else bound
                 layer.weight.uniform_(-reach, reach, generator=generator)
                 layer.bias.uniform_(-reach, reach, generator=generator)

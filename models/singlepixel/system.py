@@ -15,6 +15,9 @@ _SIGNAL_SHARE = 0.05
 _RMS = 0.35
 """What the root mean square of a map is made, so that its peak stands near 1 in specimens that half fill the field."""
 
+_LEAST_RESPONSE = 1e-3
+_RMS_OVER_MEAN = 2.0  # of specimens that half fill the field
+
 
 @dataclass(frozen=True, eq=False)
 class PatternSystem:
@@ -51,10 +54,8 @@ def system_of(
     """
     operator = operator or PatternOperator(measurement.patterns, device)
     counts, variance = measurement.table(), measurement.table_variance()
-    seen, noise = operator.measured(counts).double().cpu().numpy() * operator.scale, variance.mean(axis=0)
-    spread = np.square(seen[:-1]).mean(axis=0) if len(counts) > 1 else np.square(seen[-1])
-    signal = np.maximum(spread - noise, _SIGNAL_SHARE * spread)
-    units = np.sqrt(np.where(signal > 0, signal, 1.0)) / operator.scale / operator.response() / _RMS
+    noise = variance.mean(axis=0)
+    units = _units(operator, counts, noise)
     weights = np.append(_row_weights(measurement, variance), np.float32(1))
     return PatternSystem(
         operator,
@@ -65,8 +66,21 @@ def system_of(
     )
 
 
+def _units(operator: PatternOperator, counts: Array, noise: Array) -> Array:
+    """(element,) of maps of one rms: by what the counts vary by, or by their mean where patterns do not differ."""
+    rows = operator.measured(counts).double().cpu().numpy()
+    response = operator.response()
+    if response > _LEAST_RESPONSE:
+        spread = np.square(rows[:-1]).mean(axis=0)
+        signal = np.maximum(spread - noise / operator.scale**2, _SIGNAL_SHARE * spread)
+        rms = np.sqrt(signal) / response
+    else:
+        rms = _RMS_OVER_MEAN * np.abs(rows[-1]) / operator.mean_response()
+    return np.where(rms > 0, rms, 1.0) / _RMS
+
+
 def _row_weights(measurement: PatternMeasurement, variance: Array) -> NDArray[np.float32]:
-    """(N,) inverse variances over their mean: measured ones, or those that each pattern's light makes.
+    """(N,) inverse variances over their mean: given ones, or for Poisson counts those that a pattern's light makes.
 
     The light, not the counts: a pattern whose counts happen to be low would weigh more and pull the maps down.
     """
@@ -75,5 +89,5 @@ def _row_weights(measurement: PatternMeasurement, variance: Array) -> NDArray[np
         relative = np.maximum(relative, 1e-3 * relative.mean())
     else:
         relative = (variance / variance.mean(axis=0)).mean(axis=1)
-    weights = 1 / relative
+    weights: NDArray[np.float64] = 1 / relative
     return np.asarray(weights / weights.mean(), np.float32)

@@ -87,4 +87,5 @@ def _best_whole_shift(system: PatternSystem, image: Tensor) -> NDArray[np.float6
         batch = torch.stack([padded[y : y + height, x : x + width] for y, x in zip(rows, columns, strict=True)])
         seen = system.operator.forward(batch)[:, :-1]
         explained.append((seen @ basis).square().sum(1) / seen.square().sum(1).clamp_min(1e-30))
-    return np.asarray(shifts[int(torch.cat(explained).argmax())], np.float64)
+    best: NDArray[np.float64] = shifts[int(torch.cat(explained).argmax())].astype(np.float64)
+    return best

@@ -18,18 +18,19 @@ FACTORS = {
     "ridge": 0.16,
     "tv": 1.45,
     "guided": 1.1,
-    "siren": 1.0,
-    "siren-simplex": 1.0,
-    "siren-phase": 1.0,
+    "siren": 0.8,
+    "siren-simplex": 0.78,
+    "siren-phase": 0.65,
 }
-"""On sigma, so that 1.645 of it hold nine tenths of the pixels of cathodes at 5 % sampling, 1e4 to 1e6 counts. Split
-conformal with normalised scores, Lei et al., J. Am. Stat. Assoc. 113 (2018) 1094."""
+"""On sigma, so that 1.645 of it hold nine tenths of the pixels: `tests/benchmarks/test_singlepixel_sigma.py`, cathodes
+at 5 % sampling, 1e4 and 1e6 counts. Split conformal with normalised scores: Lei et al., J. Am. Stat. Assoc. 113 (2018)
+1094."""
 _ITERATIONS = 25  # from the solution of all measurements
 _BATCH_VALUES = 2**23
 _SMOOTH_PX = 0.7  # a variance of 16 replicates is off by a third; neighbours share theirs
 _PULLED = 4.0
-"""The penalty is made so many times larger: what it moves then, it may have moved before. With less (2) sigma needs
-another factor at 1e4 counts than at 1e6, 2.0 and 1.7 for tv; with 4 all of 1.1 to 1.3 for guided."""
+"""The penalty is made so many times larger: what it moves then, it may have moved before. With less sigma needs another
+factor at 1e4 counts than at 1e6; with 4 it is 1.1 to 1.3 for guided, in four cathodes."""
 _FLOOR = 1e-3
 """Of the unit of `models.singlepixel.system`: where all replicates are 0 the truth need not be."""
 _APART_PX = 1.5
@@ -45,9 +46,9 @@ def sigma_of(
 ) -> Array:
     """(element, y, x) standard deviation of the maps, without the factor of `FACTORS`.
 
-    Pairs of pattern and counts are drawn with replacement for all elements together, so that wrong ones show
-    too, and the TXM image gets its noise once more. The bias of the penalty, which no resampling sees, is judged by
-    what four times as much of it changes.
+    Pairs of pattern and counts are drawn with replacement for all elements together, so that wrongly recorded patterns
+    show too, and the TXM image gets its noise once more. The bias of the penalty, which no resampling sees, is judged
+    by what four times as much of it changes.
 
     Args:
         system: of all measurements.

@@ -1,145 +1,157 @@
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.ndimage import shift
-from singlepixel import PHASES, Conditions, cathode, mean_psnr, measure
+import singlepixel as simulator
+from singlepixel import PHASES, Conditions, Simulated, mean_psnr
 
-from models.singlepixel.measurement import PatternMeasurement, checked
+from models.singlepixel.measurement import checked
 from models.singlepixel.methods import METHODS
 from models.singlepixel.reconstruct import reconstruct
 
-SIDE = 48
-FEW = Conditions(n_patterns=SIDE * SIDE // 20, mu_error=0.1)
-
 
 @pytest.fixture(scope="module")
-def simulated():
-    """5 % of the pixels' number of patterns; weights in the TXM, composition, patterns are not what anybody assumes."""
-    return measure(cathode(SIDE, 41, stoichiometry_error=0.03), replace(FEW, pattern_jitter_px=0.1), 41)
+def plain_db(scan: Simulated) -> float:
+    return mean_psnr(reconstruct(scan.measurement, "tv", uncertainty=False).maps, scan.truth)
 
 
-def with_txm(measurement, txm):
-    return PatternMeasurement(measurement.patterns, measurement.counts, None, txm)
+def test_auto_beats_tv_by_seven_db_and_the_pseudo_inverse_by_fifteen(scan: Simulated, plain_db: float) -> None:
+    found = reconstruct(scan.measurement, uncertainty=False)
+    pinv = mean_psnr(reconstruct(scan.measurement, "pinv", uncertainty=False).maps, scan.truth)
+    assert (found.method, found.requested, found.notes) == ("guided", "auto", ())
+    assert mean_psnr(found.maps, scan.truth) > max(plain_db + 7, pinv + 15)
+    assert found.quality["held_out_misfit"] < found.quality["held_out_misfit_tv"]
 
 
-def psnr(simulated, measurement, method="auto"):
-    return mean_psnr(reconstruct(measurement, method, uncertainty=False).maps, simulated.truth)
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "there is no TXM image"),
+        ("constant", "constant"),
+        ("noise", r"explain \d% of"),
+        ("upside down", "without the TXM image|explain"),
+        ("another", "without the TXM image|explain"),
+    ],
+)
+def test_a_txm_image_that_does_not_help_is_not_used_and_this_is_said(
+    scan: Simulated, plain_db: float, kind: str, says: str
+) -> None:
+    other = simulator.measure(simulator.cathode(48, seed=60), Conditions(n_patterns=2), seed=60).measurement.txm
+    txm = scan.measurement.txm
+    assert txm is not None
+    images = {
+        "missing": None,
+        "constant": np.ones((48, 48), np.float32),
+        "noise": np.random.default_rng(1).standard_normal((48, 48)).astype(np.float32),
+        "upside down": txm[::-1].copy(),
+        "another": other,
+    }
+    found = reconstruct(replace(scan.measurement, txm=images[kind]), uncertainty=False)
+    assert mean_psnr(found.maps, scan.truth) > plain_db - 0.3
+    assert found.method == "tv"
+    assert found.notes[0].startswith("tv instead of guided: ")
+    assert re.search(says, found.notes[0])
 
 
-def test_the_default_is_guided_and_far_better_than_what_knows_no_picture(simulated):
-    result = reconstruct(simulated.measurement, uncertainty=False)
-    assert result.method == "guided"
-
-    found = mean_psnr(result.maps, simulated.truth)
-    assert found > psnr(simulated, simulated.measurement, "pinv") + 12
-    assert found > psnr(simulated, simulated.measurement, "tv") + 6
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_explains_the_counts_in_their_own_unit(simulated, method):
-    result = reconstruct(simulated.measurement, method, uncertainty=False, phases=PHASES)
-
-    for element, counts in simulated.measurement.counts.items():
-        told = np.tensordot(simulated.measurement.patterns, result.maps[element], 2)
-        assert np.corrcoef(told, counts)[0, 1] > 0.9
-        assert told.mean() == pytest.approx(counts.mean(), rel=0.05)
+def test_a_txm_image_four_pixels_off_is_moved_back(plain_db: float) -> None:
+    specimen = simulator.cathode(48, seed=74, stoichiometry_error=0.05)
+    conditions = Conditions(n_patterns=160, mu_error=0.1, txm_shift_px=(4.0, 0.0))
+    sim = simulator.measure(specimen, conditions, seed=74)
+    found = reconstruct(sim.measurement, uncertainty=False)
+    assert found.quality["txm_shift_y_px"] == pytest.approx(-4, abs=0.1)
+    assert mean_psnr(found.maps, sim.truth) > plain_db + 3
 
 
-@pytest.mark.parametrize("kind", ["noise", "another", "constant", "none"])
-def test_a_picture_of_something_else_does_no_harm(simulated, kind):
-    rng = np.random.default_rng(6)
-    other = measure(cathode(SIDE, 42), FEW, 42).measurement.txm
-    pictures = {"noise": rng.random((SIDE, SIDE)), "another": other, "constant": np.ones((SIDE, SIDE)), "none": None}
-    given = pictures[kind]
-    misled = with_txm(simulated.measurement, given if given is None else given.astype(np.float32))
-
-    result = reconstruct(misled, uncertainty=False)
-
-    assert mean_psnr(result.maps, simulated.truth) > psnr(simulated, misled, "tv") - 0.3
-    if result.method == "tv":
-        assert any("tv instead of guided" in note for note in result.notes)
+def test_patterns_a_quarter_pixel_off_and_wrong_weights_leave_four_db_over_tv() -> None:
+    specimen = simulator.cathode(48, seed=59, stoichiometry_error=0.05)
+    sim = simulator.measure(specimen, Conditions(n_patterns=160, mu_error=0.1, pattern_jitter_px=0.25), seed=59)
+    found, plain = (reconstruct(sim.measurement, m, uncertainty=False) for m in ("auto", "tv"))
+    assert mean_psnr(found.maps, sim.truth) > mean_psnr(plain.maps, sim.truth) + 4
 
 
-def test_a_picture_that_lies_elsewhere_is_brought_back(simulated):
-    moved = with_txm(simulated.measurement, shift(simulated.measurement.txm, (3.0, -2.6), order=3, mode="nearest"))
-
-    result = reconstruct(moved, uncertainty=False)
-
-    assert result.method == "guided"
-    assert (result.quality["txm_shift_y_px"], result.quality["txm_shift_x_px"]) == pytest.approx((-3.0, 2.6), abs=0.25)
-    assert mean_psnr(result.maps, simulated.truth) > psnr(simulated, moved, "tv") + 3
+def test_sigma_holds_nine_tenths_of_the_truth(scan: Simulated) -> None:
+    found = reconstruct(scan.measurement)
+    inside = [np.abs(found.maps[e] - truth) < 1.645 * found.sigma[e] for e, truth in scan.truth.items()]
+    assert 0.84 < np.mean(inside) < 0.96
 
 
-def test_the_unit_of_the_picture_does_not_matter(simulated):
-    other = with_txm(simulated.measurement, 37 * simulated.measurement.txm + 5)
-
-    assert psnr(simulated, other) == pytest.approx(psnr(simulated, simulated.measurement), abs=0.7)
-
-
-def test_the_same_seed_gives_the_same_maps_and_sigma(simulated):
-    first, second = (reconstruct(simulated.measurement) for _ in range(2))
-
-    for element in first.elements:
-        np.testing.assert_array_equal(first.maps[element], second.maps[element])
-        np.testing.assert_array_equal(first.sigma[element], second.sigma[element])
+def test_the_same_seed_gives_the_same_result(scan: Simulated) -> None:
+    one, other = (reconstruct(scan.measurement, seed=4) for _ in range(2))
+    np.testing.assert_array_equal(one.maps["Ni"], other.maps["Ni"])
+    np.testing.assert_array_equal(one.sigma["Ni"], other.sigma["Ni"])
 
 
-def test_ninety_percent_intervals_hold_about_ninety_percent(simulated):
-    result = reconstruct(simulated.measurement)
-
-    held = [np.abs(result.maps[el] - true) <= 1.645 * result.sigma[el] for el, true in simulated.truth.items()]
-    assert 0.8 < np.mean(held) < 0.97
-
-
-def test_phases_of_known_composition_add_up_to_the_field(simulated):
-    result = reconstruct(simulated.measurement, uncertainty=False, phases=PHASES)
-
-    true = simulated.specimen.phases.sum((1, 2)) / simulated.specimen.phases.sum()
-    assert sum(result.phase_fractions.values()) == pytest.approx(1)
-    assert list(result.phase_fractions.values()) == pytest.approx(true, abs=0.03)
-    assert result.phase_maps["NMC"].shape == (SIDE, SIDE)
-
-
-def test_phases_that_cannot_be_told_apart_are_refused(simulated):
-    with pytest.raises(ValueError, match="cannot be told apart"):
-        reconstruct(simulated.measurement, phases=PHASES | {"mix": {"Co": 1.0, "Ni": 1.0}}, uncertainty=False)
-
-
-@pytest.mark.parametrize("n", [1, 2, 5])
-def test_a_handful_of_patterns_gives_maps_that_explain_them(n):
-    simulated = measure(cathode(24, 7), Conditions(n_patterns=n), 7)
-
-    result = reconstruct(simulated.measurement)
-
-    for element, image in result.maps.items():
-        assert np.isfinite(image).all()
-        told = np.tensordot(simulated.measurement.patterns, image, 2)
-        np.testing.assert_allclose(told, simulated.measurement.counts[element], rtol=0.25)
-
-
-def test_what_was_not_measured_is_left_out_and_said(simulated):
-    patterns, counts = simulated.measurement.patterns.copy(), dict(simulated.measurement.counts)
-    counts["Mn"] = counts["Mn"].copy()
-    counts["Mn"][3] = np.nan
-    patterns[5] = np.nan
-
-    result = reconstruct(checked(patterns, counts, None, simulated.measurement.txm), uncertainty=False)
-
-    assert "2 of" in result.notes[0]
-    assert mean_psnr(result.maps, simulated.truth) > psnr(simulated, simulated.measurement) - 1.5
-
-
-def test_an_unknown_method_is_told_with_those_there_are(simulated):
-    with pytest.raises(ValueError, match="auto or one of pinv, ridge, tv, guided"):
-        reconstruct(simulated.measurement, "magic")
-
-
-def test_progress_ends_at_one(simulated):
-    told = []
-    reconstruct(
-        simulated.measurement, uncertainty=False, progress=lambda stage, fraction: told.append((stage, fraction))
+def test_units_of_patterns_and_counts_only_scale_the_maps(scan: Simulated) -> None:
+    m = scan.measurement
+    once = reconstruct(m, uncertainty=False)
+    other = checked(
+        50 * m.patterns, {e: 3 * c for e, c in m.counts.items()}, {e: 9 * c for e, c in m.counts.items()}, m.txm
     )
+    found = reconstruct(other, uncertainty=False)
+    np.testing.assert_allclose(found.maps["Co"], once.maps["Co"] * 3 / 50, atol=0.02 * once.maps["Co"].max() * 3 / 50)
 
-    assert told[-1][1] == 1.0
-    assert all(0 <= fraction <= 1 for _, fraction in told)
+
+@pytest.mark.parametrize("n_patterns", [1, 2, 12])
+@pytest.mark.parametrize("with_txm", [True, False])
+def test_few_patterns_give_finite_maps_with_about_the_right_total(
+    scan: Simulated, n_patterns: int, with_txm: bool
+) -> None:
+    m = scan.measurement
+    counts = {e: c[:n_patterns] for e, c in m.counts.items()}
+    found = reconstruct(checked(m.patterns[:n_patterns], counts, None, m.txm if with_txm else None))
+    for element, truth in scan.truth.items():
+        assert np.isfinite(found.maps[element]).all()
+        assert np.isfinite(found.sigma[element]).all()
+        assert found.maps[element].sum() == pytest.approx(truth.sum(), rel=0.25)
+    assert any("too few to hold any out" in note for note in found.notes)
+
+
+def test_an_element_without_counts_has_an_empty_map(scan: Simulated) -> None:
+    m = scan.measurement
+    found = reconstruct(replace(m, counts={**m.counts, "Fe": np.zeros(len(m.patterns))}))
+    assert np.isfinite(found.maps["Fe"]).all()
+    assert found.maps["Fe"].max() < 1e-3 * found.maps["Ni"].max()
+    assert mean_psnr({e: found.maps[e] for e in scan.truth}, scan.truth) > 25
+
+
+def test_progress_names_its_stages_and_ends_them(scan: Simulated) -> None:
+    told: dict[str, list[float]] = {}
+    reconstruct(scan.measurement, "guided", progress=lambda stage, done: told.setdefault(stage, []).append(done))
+    assert list(told) == ["patterns", "choosing lambda of guided", "reconstructing by guided", "resampling"]
+    for fractions in told.values():
+        assert fractions == sorted(fractions)
+        assert fractions[-1] == 1
+
+
+@pytest.mark.parametrize("method", ["guided", "tv"])
+def test_phases_are_found_where_they_are(scan: Simulated, method: str) -> None:
+    found = reconstruct(scan.measurement, method, phases=PHASES, uncertainty=False)
+    assert found.phase_fractions is not None
+    true = scan.specimen.phases.sum((1, 2)) / scan.specimen.phases.sum()
+    off = np.abs(np.array(list(found.phase_fractions.values())) - true)
+    assert off.max() < (0.02 if method == "guided" else 0.06)
+    assert sum(found.phase_fractions.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "says"),
+    [
+        ("magic", {}, "there is no method 'magic': choose auto or one of pinv"),
+        ("guided", {"txm": None}, "there is no TXM image"),
+        ("siren", {"txm": None}, "there is no TXM image"),
+        ("siren-phase", {}, "siren-phase needs phases"),
+    ],
+)
+def test_what_a_method_needs_is_said(scan: Simulated, method: str, changes: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        reconstruct(replace(scan.measurement, **changes), method)
+
+
+def test_pixels_of_another_size_are_for_networks(scan: Simulated) -> None:
+    with pytest.raises(ValueError, match="only the networks"):
+        reconstruct(scan.measurement, "guided", shape=(96, 96))
+
+
+def test_the_table_has_every_method() -> None:
+    assert set(METHODS) == {"pinv", "ridge", "tv", "guided", "siren", "siren-simplex", "siren-phase"}
