@@ -54,11 +54,24 @@ def phase_amounts(maps: Mapping[str, NDArray[np.floating]], phases: Stoichiometr
     return {name: (scale * found[:, i]).reshape(shape).astype(np.float32) for i, name in enumerate(phases)}
 
 
-def phase_fractions(phase_maps: Mapping[str, NDArray[np.floating]]) -> dict[str, float]:
-    """Each phase's share of the total of all; 0 where there is nothing."""
-    totals = {name: float(np.sum(values, dtype=np.float64)) for name, values in phase_maps.items()}
-    whole = sum(totals.values())
-    return {name: total / whole if whole > 0 else 0.0 for name, total in totals.items()}
+def phase_fractions(maps: Mapping[str, NDArray[np.floating]], phases: Stoichiometry) -> dict[str, float]:
+    """Each phase's share of the total of all; 0 where there is nothing.
+
+    From the sums of the maps: the sum of the amounts of single pixels has too much of what is rare, for what noise adds
+    to them is never negative.
+
+    Args:
+        maps: (y, x) by element.
+        phases: as for `phase_amounts`.
+
+    Raises:
+        ValueError: see `stoichiometry_of`.
+    """
+    elements = tuple(maps)
+    sums = np.array([np.sum(maps[element], dtype=np.float64) for element in elements])
+    found, _ = nnls(stoichiometry_of(phases, elements).T, sums / max(float(np.abs(sums).max()), 1e-300))
+    whole = float(found.sum())
+    return {name: float(share) / whole if whole > 0 else 0.0 for name, share in zip(phases, found, strict=True)}
 
 
 def phase_classes(phase_maps: Mapping[str, NDArray[np.floating]], least: float = 0.05) -> NDArray[np.int64]:

@@ -96,7 +96,7 @@ def reconstruct(
         found.lam,
         (*measurement.notes, *found.notes),
         found.quality,
-        None if of_phases is None else phase_fractions(of_phases),
+        None if phases is None else phase_fractions(maps, phases),
         of_phases,
     )
 

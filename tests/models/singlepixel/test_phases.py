@@ -8,10 +8,11 @@ from models.singlepixel.phases import phase_amounts, phase_classes, phase_fracti
 def test_mixtures_are_taken_apart() -> None:
     amounts = np.random.default_rng(0).uniform(0, 1, (3, 5, 6))
     maps = np.einsum("pe,pyx->eyx", stoichiometry_of(PHASES, ELEMENTS), amounts)
-    found = phase_amounts(dict(zip(ELEMENTS, maps, strict=True)), PHASES)
+    named = dict(zip(ELEMENTS, maps, strict=True))
+    found = phase_amounts(named, PHASES)
     np.testing.assert_allclose(np.stack(list(found.values())), amounts, atol=1e-5)
     true = amounts.sum((1, 2)) / amounts.sum()
-    np.testing.assert_allclose(list(phase_fractions(found).values()), true, atol=1e-5)
+    np.testing.assert_allclose(list(phase_fractions(named, PHASES).values()), true, atol=1e-5)
 
 
 def test_an_amount_is_never_negative() -> None:
@@ -25,7 +26,7 @@ def test_a_pixel_is_what_most_of_it_is_or_empty() -> None:
 
 
 def test_an_empty_field_has_no_fractions() -> None:
-    assert phase_fractions({"a": np.zeros((2, 2)), "b": np.zeros((2, 2))}) == {"a": 0.0, "b": 0.0}
+    assert phase_fractions({name: np.zeros((2, 2)) for name in ELEMENTS}, PHASES) == dict.fromkeys(PHASES, 0.0)
 
 
 @pytest.mark.parametrize(
