@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 from scipy.optimize import nnls
 from torch import Tensor
 
@@ -16,6 +17,9 @@ CONSISTENT = 2.5
 """Chi-squared per measurement up to which the elements are all that absorbs, and the counts alone tell the weights."""
 _ROUNDS = 30
 _LEAST_EIGENVALUE = 1e-3
+_MEDIAN = 0.6745  # of |x| for a normal x, in standard deviations
+_TRUST_PX = 5
+_TRUST_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,12 @@ class Absorption:
     Attributes:
         weights: (element,) mu, not negative.
         background: of pixels without any of the elements.
+        trust: (y, x) 1 where the elements explain the image, towards 0 where something else absorbs.
     """
 
     weights: Array
     background: float
+    trust: Tensor
 
 
 @dataclass(frozen=True)
@@ -117,4 +123,12 @@ def robust_absorption(images: Tensor, guide: Guide) -> Absorption:
     for _ in range(_ROUNDS):
         found, _ = nnls(design * root[:, None], target * root)
         root = 1 / np.sqrt(np.maximum(np.abs(target - design @ found), least))
-    return Absorption(found[:-2], float(found[-2] - found[-1]))
+    left = (target - design @ found).reshape(guide.image.shape)
+    return Absorption(found[:-2], float(found[-2] - found[-1]), _trust(left, least).to(guide.image))
+
+
+def _trust(left: Array, noise: float) -> Tensor:
+    """From what the elements leave of the image over a few pixels: noise and edges a little off do not count."""
+    around = median_filter(left, _TRUST_PX, mode="nearest")
+    usual = max(noise, float(np.median(np.abs(around - np.median(around)))) / _MEDIAN)
+    return torch.from_numpy(1 / (1 + (around / (_TRUST_SIGMA * usual)) ** 2) ** 2)

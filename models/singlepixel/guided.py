@@ -23,16 +23,13 @@ from models.singlepixel.priors import GuidedVariation, Prior, TotalVariation
 from models.singlepixel.txm_shift import PlacedTxm
 from models.singlepixel.uncertainty import sigma_of
 
-ITERATIONS = 60
-"""Of the final maps: 40 end within 0.1 dB, 150 give no more."""
+ITERATIONS = 50
+"""Of the final maps: 40 to 150 end within 0.1 dB of each other."""
 LEAST_EXPLAINED = 0.15
 """Share of what the patterns would count of the TXM image that the elements must explain; an image of another place
 explains up to 0.34 by chance, at the best of 289 shifts, and is then told by the held-out measurements."""
 _CLEARLY = 0.2
 """In the score: by so much, 10 % of the misfit, a few lambdas of tv may end above the best one."""
-_SUM_BESIDE_OTHERS = 0.3
-"""Weight of the sum where something else absorbs: at 1e4 counts maps hold a third less of it than with 1, and are 1 dB
-better (cathodes 1 to 3); with 0.1 still less of it, and 0.7 dB are lost again."""
 _HOLD_OUT, _BESIDE = 1, 3
 
 
@@ -150,8 +147,7 @@ def _candidates(task: Task) -> tuple[list[GuidedVariation], tuple[str, ...]]:
         notes = (f"the TXM image was moved by {txm.shift_px[0]:+.2f}, {txm.shift_px[1]:+.2f} px (y, x)",)
     found, consistent = _absorption(task), txm.agreement.chi_squared <= CONSISTENT
     weights = torch.from_numpy(found.weights.astype(np.float32)).to(txm.image.device)
-    share = 1.0 if consistent else _SUM_BESIDE_OTHERS
-    summed = replace(edges, image=txm.image - found.background, weights=weights, sum_share=share)
+    summed = replace(edges, image=txm.image - found.background, weights=weights, sum_share=found.trust)
     if consistent:
         return [summed], notes
     left = f"{1 - txm.agreement.explained:.1%} of what the patterns would count of the TXM image is not of the elements"
@@ -162,7 +158,7 @@ def _absorption(task: Task) -> Absorption:
     """From the counts where nothing else absorbs, or else by outvoting in the first maps."""
     txm, system = task.txm, task.system
     if txm.agreement.chi_squared <= CONSISTENT:
-        return Absorption(txm.agreement.weights, txm.agreement.background)
+        return Absorption(txm.agreement.weights, txm.agreement.background, torch.ones_like(txm.image))
     edges = GuidedVariation(txm.guide)
     problem = Problems(system.values, system.weights[None], torch.tensor([expected_penalty(system, edges)]))
     return robust_absorption(solve(system.operator, problem, edges, iterations=ITERATIONS)[0], txm.guide)

@@ -20,7 +20,7 @@ _UP = 2**0.5
 to the best one on average and 0.5 at most, none 0.25 and 1.5 (four cathodes, 1e3 to 1e6 counts, both priors)."""
 _STEPS = (0.5, 1.0, 2.0)  # of the penalty around the expected one
 _EXTENSIONS = 4
-_ITERATIONS = 40
+_ITERATIONS = 30
 _SEARCHED = (1e-4, 1e2)
 
 

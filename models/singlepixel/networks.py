@@ -22,7 +22,7 @@ LAMBDAS = (0.1, 0.25, 0.6, 1.5)
 """Of the edge match, tried on held-out measurements; 0.25 is best at 1e6 counts, 0.6 at 1e4 (two cathodes)."""
 _MIDDLE = 0.4
 _COARSE_PX = 40  # lambda is chosen on pixels that make the field about so many wide: it does not depend on them
-_COARSE_STEPS = 120
+_COARSE_STEPS = 80
 _HOLD_OUT = 1
 
 

@@ -13,6 +13,7 @@ from models.singlepixel.measurement import Array, Patterns
 MOST_DIRECT = {"cpu": 8192, "cuda": 32768}
 """Patterns up to which (N, N) is factorised; its inverse takes 13 s on a core at 6400 patterns, and grows as N^3."""
 _BLOCK_BYTES = 2**28
+_GRAM_ROWS = 256
 _OBJECT_PX = 10.0
 _FLOAT32_RHO = 0.05  # the largest eigenvalue of G is about 20: condition 400, of 1e7
 _MEAN_ROW = 4.0  # norm: about what the strongest mode of speckle has
@@ -61,7 +62,7 @@ class PatternOperator:
             rest = torch.from_numpy(patterns[rows]).to(self.device) - shares[:, None, None] * common
             self._rows[rows] = (self.to_cosines(rest / self.scale) / self._root).flatten(1)
         self.direct = n_patterns <= MOST_DIRECT[self.device.type] if direct is None else direct
-        self._gram = self._rows @ self._rows.T if self.direct else None
+        self._gram = _gram(self._rows) if self.direct else None
 
     def measured(self, counts: Array) -> Tensor:
         """(N, element) what the patterns counted as (N + 1, element) what the rows would have."""
@@ -179,6 +180,16 @@ def _inverse(gram: Tensor, root: Tensor, rho: float) -> Tensor:
     matrix.diagonal().add_(rho)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix)).float()
     return root[:, None] * inverse * root
+
+
+def _gram(rows: Tensor) -> Tensor:
+    """All products of two rows, each pair once."""
+    gram = rows.new_empty(len(rows), len(rows))
+    for start in range(0, len(rows), _GRAM_ROWS):
+        part = rows[start:] @ rows[start : start + _GRAM_ROWS].T
+        gram[start:, start : start + _GRAM_ROWS] = part
+        gram[start : start + _GRAM_ROWS, start:] = part.T
+    return gram
 
 
 def _rest_norm(patterns: Patterns, shares: Array, mean_norm: float) -> float:

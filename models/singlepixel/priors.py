@@ -63,7 +63,7 @@ class GuidedVariation:
         guide: the TXM image's edges.
         image: (y, x), or one for each problem (problem, 1, y, x), I - b that the elements absorb; None: no such term.
         weights: (element,) mu, absorption of each element's unit.
-        sum_share: weight of that term relative to the variation's.
+        sum_share: weight of that term relative to the variation's, for all pixels or (y, x) each.
 
     Source: Ehrhardt and Betcke, SIAM J. Imaging Sci. 9 (2016) 1084 (directional TV, eq. 2.7); the coupling is that of
     Moller et al., SIAM J. Imaging Sci. 7 (2014) 1862.
@@ -72,8 +72,8 @@ class GuidedVariation:
     guide: Guide
     image: Tensor | None = None
     weights: Tensor | None = None
-    sum_share: float = 1.0
-    penalty_per_noise: float = 0.7
+    sum_share: float | Tensor = 1.0
+    penalty_per_noise: float = 0.5
 
     def shrink(self, along_y: Tensor, along_x: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
         """See `Prior`."""
@@ -97,7 +97,7 @@ class GuidedVariation:
         return replace(self, image=self.image + self.guide.noise * torch.from_numpy(drawn).to(self.image.device))
 
 
-def nearest_with_sum(values: Tensor, image: Tensor, weights: Tensor, most: float) -> Tensor:
+def nearest_with_sum(values: Tensor, image: Tensor, weights: Tensor, most: float | Tensor) -> Tensor:
     """Minimise |u - v|^2 / 2 + most |mu . u - I| over u >= 0 in every pixel.
 
     The minimum is u = max(v - t mu, 0) with the t within +-most that brings mu . u nearest to I; mu . u falls piecewise
@@ -107,10 +107,11 @@ def nearest_with_sum(values: Tensor, image: Tensor, weights: Tensor, most: float
         values: (problem, element, y, x).
         image: (y, x) or (problem, 1, y, x) I.
         weights: (element,), not negative.
-        most: largest |t|.
+        most: largest |t|, of all pixels or (y, x).
     """
     mu = weights[:, None, None]
-    excess = torch.full_like(values[:, :1], -most)
+    most = torch.as_tensor(most, dtype=values.dtype, device=values.device)
+    excess = torch.zeros_like(values[:, :1]) - most
     for _ in range(len(weights) + 1):
         positive = values - excess * mu
         active = positive > 0

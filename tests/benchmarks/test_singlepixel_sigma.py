@@ -15,6 +15,7 @@ from models.singlepixel.uncertainty import FACTORS
 NINETY = 1.645
 CALIBRATED_ON, TESTED_ON = range(30, 38), range(80, 88)
 COUNTS = (1e4, 1e6)
+pytestmark = pytest.mark.timeout(3600)  # siren takes 10 s of a core for each of 16 measurements
 PRESENT = 0.02  # of the largest total: pixels of the specimen
 
 

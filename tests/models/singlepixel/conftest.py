@@ -17,3 +17,9 @@ def scan() -> Simulated:
     """7 % sampling of 48 x 48 pixels; the reconstruction knows neither the TXM's weights nor the true stoichiometry."""
     specimen = simulator.cathode(48, seed=74, stoichiometry_error=0.05)
     return simulator.measure(specimen, Conditions(n_patterns=160, mu_error=0.1), seed=74)
+
+
+@pytest.fixture(scope="session")
+def small() -> Simulated:
+    specimen = simulator.cathode(32, seed=74, stoichiometry_error=0.05)
+    return simulator.measure(specimen, Conditions(n_patterns=90, mu_error=0.1), seed=74)

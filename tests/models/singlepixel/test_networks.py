@@ -1,19 +1,12 @@
 import numpy as np
 import pytest
-import singlepixel as simulator
 import torch
-from singlepixel import PHASES, Conditions, Simulated, mean_psnr
+from singlepixel import PHASES, Simulated, mean_psnr
 
 from models.singlepixel.heads import element_simplex
 from models.singlepixel.networks import LAMBDAS
 from models.singlepixel.reconstruct import reconstruct
 from models.singlepixel.siren import Siren, places
-
-
-@pytest.fixture(scope="module")
-def small() -> Simulated:
-    specimen = simulator.cathode(32, seed=74, stoichiometry_error=0.05)
-    return simulator.measure(specimen, Conditions(n_patterns=90, mu_error=0.1), seed=74)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +30,8 @@ def test_a_lambda_by_held_out_measurements_is_as_good_as_the_best_of_the_table(s
 
 
 def test_maps_come_on_pixels_of_any_size(small: Simulated) -> None:
-    native = reconstruct(small.measurement, "siren", lam=0.3, uncertainty=False)
-    fine = reconstruct(small.measurement, "siren", lam=0.3, shape=(64, 64))
+    native = reconstruct(small.measurement, "siren-simplex", uncertainty=False)
+    fine = reconstruct(small.measurement, "siren-simplex", shape=(64, 64))
     assert fine.maps["Ni"].shape == fine.sigma["Ni"].shape == (64, 64)
     binned = fine.maps["Ni"].reshape(32, 2, 32, 2).mean((1, 3))
     assert np.corrcoef(binned.ravel(), native.maps["Ni"].ravel())[0, 1] > 0.99
