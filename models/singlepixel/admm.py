@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.singlepixel.differences import differences, differences_adjoint
+from models.differences import differences, differences_adjoint
 from models.singlepixel.operator import PatternOperator
 from models.singlepixel.priors import Prior
 

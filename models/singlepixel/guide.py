@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve
 from torch import Tensor
 
-from models.singlepixel.differences import differences, differences_adjoint
+from models.differences import differences, differences_adjoint
 
 Image = NDArray[np.float32]
 

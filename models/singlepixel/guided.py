@@ -13,10 +13,11 @@ from models.singlepixel.estimate import Estimate, Task
 from models.singlepixel.holdout import (
     LEAST_PATTERNS,
     Choice,
+    best_score,
     choose_penalty,
     expected_penalty,
+    first_misfits,
     held_out_weights,
-    rough_score,
 )
 from models.singlepixel.measurement import Array
 from models.singlepixel.priors import GuidedVariation, Prior, TotalVariation
@@ -66,21 +67,20 @@ def _preferred(task: Task) -> Estimate:
     telling = partial(task.told, "choosing lambda of guided")
     choices = [choose_penalty(task.system, prior, splits, telling) for prior in candidates]
     best = min(range(len(choices)), key=lambda i: choices[i].score)
-    alone = rough_score(task.system, plain, splits, partial(task.told, "choosing lambda of tv"))
+    begun = first_misfits(task.system, plain, splits)
+    alone = best_score(begun)
+    if not choices[best].score < alone - _CLEARLY:
+        choice = choose_penalty(task.system, plain, splits, partial(task.told, "choosing lambda of tv"), begun)
+        if not choices[best].score < choice.score:
+            reason = (
+                f"{len(choice.misfits)} held-out measurements are explained better without the TXM image "
+                f"(misfit {_misfit(choice):.3g} against {_misfit(choices[best]):.3g})"
+            )
+            found = _fallen_back(task, reason, choice)
+            return replace(found, quality=dict(found.quality) | _agreement(task.txm))
+    found = _solved(task, "guided", candidates[best], choices[best])
     figures = _agreement(task.txm) | {"held_out_misfit_tv": float(np.exp(alone / 2))}
-    if choices[best].score < alone - _CLEARLY:
-        found = _solved(task, "guided", candidates[best], choices[best])
-        return replace(found, notes=notes, quality=dict(found.quality) | figures)
-    choice = choose_penalty(task.system, plain, splits, partial(task.told, "choosing lambda of tv"))
-    if choices[best].score < choice.score:
-        found = _solved(task, "guided", candidates[best], choices[best])
-        return replace(found, notes=notes, quality=dict(found.quality) | figures)
-    reason = (
-        f"{len(choice.misfits)} held-out measurements are explained better without the TXM image "
-        f"(misfit {_misfit(choice):.3g} against {_misfit(choices[best]):.3g})"
-    )
-    found = _fallen_back(task, reason, choice)
-    return replace(found, quality=dict(found.quality) | _agreement(task.txm))
+    return replace(found, notes=notes, quality=dict(found.quality) | figures)
 
 
 def _fallen_back(task: Task, reason: str, choice: Choice | None = None) -> Estimate:

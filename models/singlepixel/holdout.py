@@ -1,5 +1,6 @@
 """The penalty's weight, and which prior, by measurements that the reconstruction has not seen. Never by a truth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -63,7 +64,24 @@ def expected_penalty(system: PatternSystem, prior: Prior) -> float:
     return float(np.clip(prior.penalty_per_noise * np.sqrt(np.mean(system.noise**2)), *_SEARCHED))
 
 
-def choose_penalty(system: PatternSystem, prior: Prior, splits: Tensor, told: Told | None = None) -> Choice:
+def first_misfits(system: PatternSystem, prior: Prior, splits: Tensor) -> dict[float, Tensor]:
+    """(held out, element) squared misfits at a few lambdas around the expected one; arguments as `choose_penalty`."""
+    centre = expected_penalty(system, prior)
+    return _misfits(system, prior, splits, [centre * step for step in _STEPS])
+
+
+def best_score(misfits: Mapping[float, Tensor]) -> float:
+    """Of the best of some lambdas; `choose_penalty` does not end much below that of `first_misfits`."""
+    return min(_score(of_one) for of_one in misfits.values())
+
+
+def choose_penalty(
+    system: PatternSystem,
+    prior: Prior,
+    splits: Tensor,
+    told: Told | None = None,
+    begun: Mapping[float, Tensor] | None = None,
+) -> Choice:
     """The lambda whose maps explain the held-out measurements best, and a step up; in steps of the root of 2.
 
     Args:
@@ -71,36 +89,20 @@ def choose_penalty(system: PatternSystem, prior: Prior, splits: Tensor, told: To
         prior: that is weighed.
         splits: of `held_out_weights`.
         told: called with the fraction done.
+        begun: what `first_misfits` found; None: it is asked here.
     """
-    centre = expected_penalty(system, prior)
-    found: dict[float, Tensor] = {}
-    wanted = [centre * step for step in _STEPS]
+    found = dict(first_misfits(system, prior, splits) if begun is None else begun)
     for extension in range(_EXTENSIONS + 1):
-        found |= _misfits(system, prior, splits, wanted)
         best = min(found, key=lambda penalty: _score(found[penalty]))
         _tell(told, (extension + 1) / (_EXTENSIONS + 3))
-        if min(found) < best < max(found) or not _SEARCHED[0] < best < _SEARCHED[1]:
+        is_enclosed = min(found) < best < max(found) or not _SEARCHED[0] < best < _SEARCHED[1]
+        if is_enclosed or extension == _EXTENSIONS:
             break
-        wanted = [best / 2] if best == min(found) else [2 * best]
+        found |= _misfits(system, prior, splits, [best / 2 if best == min(found) else 2 * best])
     found |= _misfits(system, prior, splits, [best / _UP, best * _UP])
     best = min(found, key=lambda penalty: _score(found[penalty]))
     _tell(told, 1.0)
     return Choice(best * _UP, found[best], tuple((p, _score(found[p])) for p in sorted(found)))
-
-
-def rough_score(system: PatternSystem, prior: Prior, splits: Tensor, told: Told | None = None) -> float:
-    """The best score of a few lambdas around the expected one; `choose_penalty` does not end much below.
-
-    Args:
-        system: of all measurements.
-        prior: that is weighed.
-        splits: of `held_out_weights`.
-        told: called with the fraction done.
-    """
-    centre = expected_penalty(system, prior)
-    found = _misfits(system, prior, splits, [centre * step for step in _STEPS])
-    _tell(told, 1.0)
-    return min(_score(misfits) for misfits in found.values())
 
 
 def _misfits(system: PatternSystem, prior: Prior, splits: Tensor, penalties: list[float]) -> dict[float, Tensor]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.singlepixel.differences import differences
+from models.differences import differences
 from models.singlepixel.heads import Head
 from models.singlepixel.siren import Siren, places
 from models.singlepixel.whitening import WhiteRows

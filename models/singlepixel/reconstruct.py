@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,17 @@ class SinglePixelResult:
     quality: Mapping[str, float]
     phase_fractions: Mapping[str, float] | None = None
     phase_maps: Mapping[str, NDArray[np.float32]] | None = None
+
+    def told(self) -> dict[str, Any]:
+        """All but the arrays: how the maps were made and how good they are."""
+        return {
+            "method": self.method,
+            "requested": self.requested,
+            "lam": self.lam,
+            "notes": list(self.notes),
+            "quality": dict(self.quality),
+            "phase_fractions": None if self.phase_fractions is None else dict(self.phase_fractions),
+        }
 
 
 def reconstruct(

@@ -86,12 +86,7 @@ def _about(
     found = np.isfinite(recorded.shifts_px).all(axis=1)
     moved = np.hypot(*recorded.shifts_px[found].T) if found.any() else np.zeros(1)
     return {
-        "method": result.method,
-        "requested": result.requested,
-        "lam": result.lam,
-        "notes": list(result.notes),
-        "quality": _plain(result.quality),
-        "phase_fractions": _plain(result.phase_fractions),
+        **_plain(result.told()),
         "patterns": _plain(asdict(figures)),
         "registration": {
             "n_registered": int(found.sum()),

@@ -92,13 +92,8 @@ def _summary(result: SinglePixelResult) -> str:
 
 def _lineage(request: Request, measured: PatternMeasurement, result: SinglePixelResult) -> dict[str, Any]:
     """What made the maps, for the attributes of the output's root."""
-    known = {
-        "method": result.method,
-        "requested": result.requested,
-        "lam": result.lam,
-        "notes": list(result.notes),
+    known = result.told() | {
         "quality": {name: value for name, value in result.quality.items() if np.isfinite(value)},
-        "phase_fractions": None if result.phase_fractions is None else dict(result.phase_fractions),
         "n_patterns": len(measured.patterns),
         "seed": request.seed,
         "input_file": request.patterns.name,

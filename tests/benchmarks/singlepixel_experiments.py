@@ -173,10 +173,8 @@ def decoy() -> Table:
             for seed in SPECIMENS:
                 specimen = cathode(SIDE, seed, decoy=True, stoichiometry_error=OFF_PHASE)
                 simulated = measure(specimen, replace(USUAL, mean_counts=counts), seed)
-                leaks.append(
-                    _leaks(simulated, _found(simulated, method).maps)
-                    | {"PSNR dB": mean_psnr(_found(simulated, method).maps, simulated.truth)}
-                )
+                maps = _found(simulated, method).maps
+                leaks.append(_leaks(simulated, maps) | {"PSNR dB": mean_psnr(maps, simulated.truth)})
             rows.append({"counts": counts, "method": method} | _mean(leaks))
     return Table(rows)
 

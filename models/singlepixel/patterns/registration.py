@@ -9,6 +9,8 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from models.correlation_peak import peaks
+
 Array = NDArray[np.float64]
 Stack = NDArray[np.float32]
 Spectra = NDArray[np.complex64]
@@ -137,35 +139,5 @@ def _peaks(cross: Spectra, shape: tuple[int, ...], most_px: float) -> Array:
     amplitude = np.abs(cross)
     level = _NOISE_SHARE * amplitude.mean((1, 2), keepdims=True)
     phases = cross / np.maximum(amplitude + level, np.finfo(np.float32).tiny)
-    surface = scipy.fft.irfft2(phases, shape)
     reach = [min(int(np.ceil(most_px)), (n - 1) // 2) for n in shape]
-    near_y, near_x = (np.arange(-r, r + 1) for r in reach)
-    near = surface[:, near_y[:, None], near_x]
-    every = np.arange(len(cross))
-    rows, columns = np.unravel_index(near.reshape(len(cross), -1).argmax(1), near.shape[1:])
-    y, x = near_y[rows].astype(np.float64), near_x[columns].astype(np.float64)
-    fine = np.arange(-_REACH_PX, _REACH_PX + 0.5 / _PER_PIXEL, 1 / _PER_PIXEL)
-    patches = _correlation_at(phases, y[:, None] + fine, x[:, None] + fine, shape)
-    rows, columns = np.unravel_index(patches.reshape(len(cross), -1).argmax(1), patches.shape[1:])
-    y += fine[rows] + _vertex(patches[every, :, columns], rows) / _PER_PIXEL
-    x += fine[columns] + _vertex(patches[every, rows], columns) / _PER_PIXEL
-    return np.clip(np.stack([y, x], 1), -most_px, most_px)
-
-
-def _correlation_at(spectrum: Spectra, y: Array, x: Array, shape: tuple[int, ...]) -> Array:
-    """(N, position, position) the inverse transform of half a spectrum at any positions, (N, position) of each axis."""
-    frequency_y, frequency_x = scipy.fft.fftfreq(shape[0]), scipy.fft.rfftfreq(shape[1])
-    twice = np.where((frequency_x == 0) | (frequency_x == 0.5), 1.0, 2.0)
-    left = np.exp(2j * np.pi * y[..., None] * frequency_y)
-    right = twice[:, None] * np.exp(2j * np.pi * frequency_x[:, None] * x[:, None])
-    values: Array = (left @ spectrum @ right).real
-    return values
-
-
-def _vertex(values: Array, peak: NDArray[np.int64]) -> Array:
-    """Of the parabola through the three points at each row's peak, in points from it; none at an end."""
-    middle = np.clip(peak, 1, values.shape[1] - 2)
-    below, at, above = (values[np.arange(len(values)), middle + step] for step in (-1, 0, 1))
-    bend = np.minimum(below - 2 * at + above, -np.finfo(np.float64).tiny)
-    vertex = np.where(middle == peak, np.clip(0.5 * (below - above) / bend, -0.5, 0.5), 0.0)
-    return np.asarray(vertex, np.float64)
+    return np.clip(np.stack(peaks(phases, shape, reach, _PER_PIXEL), 1), -most_px, most_px)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 from torch import Tensor
 
+from models.differences import differences, differences_adjoint
 from models.physics.flyscan import FlyScanOperator
 from models.physics.probe import Probe
 from models.scan import Motion
@@ -183,7 +184,7 @@ class _PrimalDual:
         ahead = x - 2 * change
         v = p + self._reading_step * self._field.forward(ahead)
         root = torch.sqrt((v - 1) ** 2 + 4 * self._reading_step * self._counts.relative)
-        along_y, along_x = _gradient(ahead)
+        along_y, along_x = differences(ahead)
         along_y, along_x = q_y + self._gradient_step * along_y, q_x + self._gradient_step * along_x
         excess = (torch.hypot(along_y, along_x) / self._weight).clamp_min(1)
         self._now = _Saddle(
@@ -203,7 +204,7 @@ class _PrimalDual:
         expected = self._field.forward(self.estimate()).double().clamp_min(_LEAST_READING)
         n = self._counts.relative.double()
         divergence = (torch.xlogy(n, n / expected) - n + expected) * self._counts.measured
-        variation = torch.hypot(*_gradient(self.estimate())).double().sum()
+        variation = torch.hypot(*differences(self.estimate())).double().sum()
         return float(divergence.sum() + self._weight * variation)
 
     def lower_bound(self) -> float:
@@ -213,21 +214,4 @@ class _PrimalDual:
         return float(likelihood - _BRIGHTEST * self._now.x.max().double() * downhill)
 
     def _pull(self, p: Tensor, q_y: Tensor, q_x: Tensor) -> Tensor:
-        return self._field.adjoint(p) + _gradient_adjoint(q_y, q_x)
-
-
-def _gradient(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences to the next pixel along y and x, 0 at the end."""
-    along_y, along_x = torch.zeros_like(x), torch.zeros_like(x)
-    along_y[:-1] = x[1:] - x[:-1]
-    along_x[:, :-1] = x[:, 1:] - x[:, :-1]
-    return along_y, along_x
-
-
-def _gradient_adjoint(along_y: Tensor, along_x: Tensor) -> Tensor:
-    result = torch.zeros_like(along_y)
-    result[1:] += along_y[:-1]
-    result[:-1] -= along_y[:-1]
-    result[:, 1:] += along_x[:, :-1]
-    result[:, :-1] -= along_x[:, :-1]
-    return result
+        return self._field.adjoint(p) + differences_adjoint(q_y, q_x)

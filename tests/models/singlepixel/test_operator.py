@@ -3,8 +3,8 @@ import pytest
 import torch
 from singlepixel import speckle
 
+from models.differences import differences, differences_adjoint
 from models.singlepixel.conjugate import conjugate_gradients
-from models.singlepixel.differences import differences, differences_adjoint
 from models.singlepixel.operator import PatternOperator
 
 PATTERNS = speckle(30, 12, seed=1)[:, :, :10]

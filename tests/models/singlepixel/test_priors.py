@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from models.differences import differences
 from models.singlepixel.admm import Problems, solve
-from models.singlepixel.differences import differences
 from models.singlepixel.guide import denoised, guide_from, noise_of
 from models.singlepixel.operator import PatternOperator
 from models.singlepixel.priors import GuidedVariation, TotalVariation, nearest_with_sum
