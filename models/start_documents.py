@@ -36,7 +36,7 @@ def names_in(key: str, values: Any) -> tuple[str, ...]:
     Raises:
         ValueError: they are no such list.
     """
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+    if isinstance(values, str | Mapping) or not all(isinstance(value, str) for value in values):
         raise ValueError(f"{key} is {short(values)}: expected a list of words")
     if len(values) > MOST_NAMES or len(set(values)) != len(values):
         raise ValueError(f"{key} has {len(values)} entries: expected at most {MOST_NAMES}, each once")

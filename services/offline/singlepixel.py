@@ -30,6 +30,7 @@ class Request:
     method: str = "auto"
     phases: tuple[str, ...] = ()
     lam: float | None = None
+    pixels: tuple[int, int] | None = None
     seed: int = 0
     uncertainty: bool = True
     png: Path | None = None
@@ -59,6 +60,7 @@ def map_file(request: Request, console: Console, warnings: Console) -> None:
             phases=phases,
             lam=request.lam,
             uncertainty=request.uncertainty,
+            shape=request.pixels,
         )
     console.print(_summary(result), highlight=False, soft_wrap=True)
     for note in result.notes:

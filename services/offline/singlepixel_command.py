@@ -35,6 +35,12 @@ def singlepixel(
     lam: Annotated[
         float | None, typer.Option(min=0, help="Weight of the prior. Default: by measurements that are held out.")
     ] = None,
+    pixels: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            min=1, max=2048, metavar="Y X", help="Of the maps, over the same field; siren only. Default: the patterns'."
+        ),
+    ] = None,
     sigma: Annotated[
         bool, typer.Option("--sigma/--no-sigma", help="Also the uncertainty, which takes most of the time.")
     ] = True,
@@ -51,5 +57,5 @@ def singlepixel(
 
     configure_logging("WARNING")
     with wrong_input_in_one_line(), ended_by_signals(130):
-        request = Request(patterns, out, method, tuple(phases or ()), lam, seed, sigma, png, device, overwrite)
+        request = Request(patterns, out, method, tuple(phases or ()), lam, pixels, seed, sigma, png, device, overwrite)
         map_file(request, console, error_console)

@@ -60,7 +60,7 @@ class RunWriter:
 
     def __init__(self, catalog: Catalog, folder: Path) -> None:
         self._catalog = catalog
-        self._folder = folder
+        self.folder = folder
         self.documents: list[Document] = []
 
     def write(
@@ -128,7 +128,7 @@ class RunWriter:
     ) -> None:
         self.documents = [("start", run.start_doc)]
         for stream, arrays in streams.items():
-            path = self._folder / f"{run.start_doc['uid']}-{stream}.h5"
+            path = self.folder / f"{run.start_doc['uid']}-{stream}.h5"
             self.documents += _stream_documents(run, stream, path, arrays)
         if exit_status is not None:
             self.documents.append(("stop", run.compose_stop(exit_status=exit_status, time=time + 1.0)))

@@ -12,11 +12,13 @@ from hostile_files import SPOILS
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from projection_runs import EVERYTHING, SMALL_PROJECTION, RunWriter
+from structured_runs import MeasuredStructure, measured_structure
 from tiled_process import TiledProcess
 
 from models.physics.probe import gaussian_probe
-from models.run_schema import PtychographyStart
+from models.run_schema import PtychographyStart, XrfDetector
 from models.scan import FlyScan
+from models.structured_schema import LARGEST_PATTERNS_BYTES, StructuredStart
 from services.catalog.client import merge_metadata
 from services.catalog.parking import parked_runs
 from services.catalog.probes import import_probe
@@ -39,6 +41,13 @@ WHOLE_PTYCHOGRAPHY = PtychographyStart(
 USED_OF_PTYCHOGRAPHY = (
     *("sample_name", "theta_deg", "energy_kev", "optics", "raster", "frame_shape", "detector_distance_m", "purpose"),
     *("detector_pixel_um", "flux_hz", "target", "series_uid"),
+)
+WHOLE_STRUCTURED = StructuredStart(
+    "cathode", 10.0, ("Ni",), (16, 16), 100.0, 20, 1.0, 0.1, 1e5, 1e9, XrfDetector(), ("fine",)
+).to_metadata()
+USED_OF_STRUCTURED = (
+    *("sample_name", "energy_kev", "elements", "shape", "pixel_size_nm", "n_patterns", "dwell_s", "camera_s"),
+    *("i0_nominal", "photons_per_pattern", "xrf_detector", "grits", "purpose", "phases", "theta_deg"),
 )
 
 HOSTILE = st.one_of(
@@ -68,6 +77,17 @@ MUTATED: list[dict[str, Any]] = [
     {"energy_kev": None},
     {"scan_id": "seven"},  # likewise
 ]
+MUTATED_STRUCTURED: list[dict[str, Any]] = [
+    *({"n_patterns": n} for n in (-3, 10**12, None)),
+    *({"shape": shape} for shape in ([10**6, 10**6], [0, 16], "ab")),
+    *({"elements": elements} for elements in ("Ni", [], ["Xx"])),
+    *({"phases": phases} for phases in (["LiNi(O2"], ["Xx3"], "LiCoO2", ["Fe"])),
+    *({"grits": grits} for grits in ({"a": 1}, [None])),
+    {"sample_name": "x" * 2**20},
+    {"dwell_s": -1.0},
+    {"xrf_detector": {"n_channels": 10**12}},
+]
+SPOILS_OF_STRUCTURED = SPOILS[2::3]
 
 
 @seed(SEED)
@@ -112,6 +132,28 @@ def test_so_is_that_of_a_ptychography_run(changed, left_out):
         assert start.optics.isprintable()
 
 
+@seed(SEED)
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.dictionaries(st.sampled_from(USED_OF_STRUCTURED), HOSTILE, max_size=3),
+    st.sets(st.sampled_from(USED_OF_STRUCTURED), max_size=2),
+)
+def test_and_that_of_a_structured_illumination_run(changed, left_out):
+    mutated = {key: value for key, value in (WHOLE_STRUCTURED | changed).items() if key not in left_out}
+
+    told, start = "", None
+    try:
+        start = StructuredStart.from_metadata(mutated)
+    except ValueError as error:
+        told = str(error)
+
+    assert len(told) < 2000
+    if start is not None:
+        assert left_out <= {"phases", "theta_deg"}
+        assert 0 < 4 * start.n_patterns * start.shape[0] * start.shape[1] <= LARGEST_PATTERNS_BYTES
+        assert start.sample_name.isprintable()
+
+
 @pytest.fixture
 def tiled(tmp_path: Path) -> Iterator[TiledProcess]:
     """A Tiled server of its own."""
@@ -122,7 +164,7 @@ def tiled(tmp_path: Path) -> Iterator[TiledProcess]:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_one_after_them(tiled):
+def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_one_after_them(tiled, tmp_path):
     with tiled.connect() as catalog:
         import_probe(catalog, gaussian_probe(fwhm_nm=60.0, energy_kev=10.0), "test-probe")
         writer = RunWriter(catalog, tiled.folder.raw)
@@ -133,6 +175,7 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
             uid = writer.write(replace(GOOD, series_uid=f"{number:08d} {spoil.__name__}"))  # its first letters name it
             spoil(tiled.folder.raw / f"{uid}-xrf.h5")
             bad[uid] = {"file": spoil.__name__}
+        bad |= _hostile_structured(catalog, writer, measured_structure(tmp_path, n_patterns=20, shape=(16, 16)))
         outside = tiled.folder.raw / ".." / "outside"
         outside.mkdir()
         uid = RunWriter(catalog, outside).write(replace(GOOD, series_uid="a path out of the folder"))
@@ -162,6 +205,20 @@ def test_a_worker_rejects_each_hostile_run_with_a_reason_and_processes_the_good_
     stumbled = {str(bad[uid])[:80]: reasons[uid][:300] for uid in bad if "given up" in reasons[uid]}
     assert not unclear
     assert not stumbled
+
+
+def _hostile_structured(catalog: Any, writer: RunWriter, good: MeasuredStructure) -> dict[str, Any]:
+    """What is wrong with each structured-illumination run that is written."""
+    bad = {}
+    for wrong in MUTATED_STRUCTURED:
+        uid = writer.write_structured(good.start, good.streams)
+        merge_metadata(catalog.raw[uid], {"start": wrong})
+        bad[uid] = wrong
+    for spoil in SPOILS_OF_STRUCTURED:
+        uid = writer.write_structured(good.start, good.streams)
+        spoil(writer.folder / f"{uid}-xrf.h5")
+        bad[uid] = {"structured, file": spoil.__name__}
+    return bad
 
 
 def _wait_until_done(catalog: Any, series_uid: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from many_users import COMMON_KEY, TiledOfMany
 from postgres_server import PostgresServer, running_postgres
 from projection_runs import SMALL_PROJECTION, RunWriter
+from structured_runs import measured_structure
 
 from models.physics.probe import gaussian_probe
 from models.scan import FlyScan
@@ -24,6 +25,7 @@ from services.catalog.client import Catalog, access_tags_of, connect
 from services.catalog.parking import parked_runs
 from services.catalog.probes import Measurement, import_probe
 from services.catalog.products import list_series
+from services.catalog.single_pixel import list_single_pixel
 from services.stack.embedded import free_port
 from services.stack.processes import Child, Command, console_script
 
@@ -52,6 +54,8 @@ class Beamline:
     service_uri: str
     keys: dict[str, str | None]
     series_key: str
+    maps_key: str
+    """Of what the worker made of her structured-illumination run."""
     run_uids: tuple[str, ...]
     """Of Alice's series."""
     stranger_uid: str
@@ -125,10 +129,13 @@ def _measured(server: TiledOfMany, service_uri: str, http: httpx.Client) -> Beam
         server.subprobe_keys("rotate", "reconstruction")
         uids += [_write(runs, index, "GUP-1") for index in range(1, N_ANGLES)]
         stranger = _write(runs, 1, "GUP-2", time_s=1_700_000_500.0)
+        cathode = measured_structure(server.folder.raw, n_patterns=20, shape=(16, 16))
+        runs.write_structured(cathode.start, cathode.streams, change_start={"tiled_access_tags": ["GUP-1"]})
         _until("all are done", lambda: _n_done(worker) == N_ANGLES and bool(parked_runs(worker)))
+        _until("maps are made", lambda: [maps.state for maps in list_single_pixel(worker)] == ["complete"])
         measured = Measurement(uids[0], 1.6e9, "zone plate", (), np.zeros((8, 8), np.float32))
         import_probe(worker, gaussian_probe(fwhm_nm=70.0, energy_kev=10.0), "of-alice", measurement=measured)
-        series_key = list_series(worker)[0].key
+        series_key, maps_key = list_series(worker)[0].key, list_single_pixel(worker)[0].key
     people = {name: server.key_of(name) for name in ("alice", "bob", "sam", "eve", "root")}
     worker_key = server.keys.path("worker").read_text().strip()
     keys = {"anonymous": None, "wrong": COMMON_KEY, "worker": worker_key} | people
@@ -139,7 +146,7 @@ def _measured(server: TiledOfMany, service_uri: str, http: httpx.Client) -> Beam
     _until("the job has ended", lambda: http.get(f"{jobs}/{job}", headers=alice).json()["finished_at"] is not None)
     ended = http.get(f"{jobs}/{job}", headers=alice).json()
     assert ended["state"] == "succeeded", ended
-    return Beamline(server, service_uri, keys, series_key, tuple(uids), stranger, job, tuple(old_keys), http)
+    return Beamline(server, service_uri, keys, series_key, maps_key, tuple(uids), stranger, job, tuple(old_keys), http)
 
 
 def _write(runs: RunWriter, index: int, proposal: str, time_s: float = 1_700_000_000.0) -> str:
@@ -250,6 +257,7 @@ def test_every_node_in_tiled_answers_each_caller_as_its_tag_says(beamline: Beaml
     assert owners[f"/raw/{beamline.run_uids[0]}"] == {"GUP-1"}
     assert owners[f"/processed/{beamline.series_key}/volumes/{beamline.job_id}/Zn"] == {"GUP-1"}
     assert owners[f"/processed/{beamline.series_key}/projections/0001"] == {"GUP-1"}
+    assert owners[f"/processed/{beamline.maps_key}/sigma/Ni"] == {"GUP-1"}
     assert owners["/probes/of-alice/object_phase"] == {"GUP-1"}
     assert owners[f"/processed/parked/{beamline.stranger_uid}"] == {"GUP-2"}
     assert owners["/probes/focus/kernel"] == {"everyone"}
@@ -274,7 +282,7 @@ def _tiled(beamline: Beamline, caller: str, path: str) -> int:
 
 
 def test_no_list_or_count_in_tiled_tells_a_stranger_of_a_series(beamline: Beamline) -> None:
-    hidden = {beamline.series_key, *beamline.run_uids, "of-alice"}
+    hidden = {beamline.series_key, beamline.maps_key, *beamline.run_uids, "of-alice"}
     for tree, left in (("raw", 1), ("processed", 2), ("probes", 1)):
         node = beamline.ask("bob", f"{beamline.server.uri}/api/v1/metadata/{tree}").json()["data"]
         listed = beamline.ask("bob", f"{beamline.server.uri}/api/v1/search/{tree}").json()

@@ -75,6 +75,17 @@ def test_a_file_of_patterns_becomes_maps_with_sigma(
     assert "--overwrite" in again.stderr
 
 
+def test_a_network_draws_maps_on_as_many_pixels_as_are_asked_for(content: dict[str, Any], tmp_path: Path) -> None:
+    scan, out = written(tmp_path / "scan.h5", content), tmp_path / "maps.h5"
+    refused = run(str(scan), "--out", str(out), "--pixels", "32", "24")
+    assert refused.exit_code == 2
+    assert "only the networks siren, siren-simplex, siren-phase" in refused.stderr
+    result = run(str(scan), "--out", str(out), "--pixels", "32", "24", "--method", "siren-simplex", "--no-sigma")
+    assert result.exit_code == 0, result.output
+    with h5py.File(out) as file:
+        assert file["maps/Co"].shape == (32, 24)
+
+
 def test_counts_and_patterns_that_are_missing_are_left_out_and_said(content: dict[str, Any], tmp_path: Path) -> None:
     content["counts/Co"][3] = np.nan
     content["patterns"] = content["patterns"].copy()
