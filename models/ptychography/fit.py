@@ -25,6 +25,7 @@ _PROBE_RATE = 10.0  # of the learning rate, for the probe in the far field, in u
 _FLOOR = 0.1  # of that unit's height
 _SOURCE_RATE = 3.0  # of the learning rate, for the size of the source
 _POSITION_RATE = 2.0
+_LEAST_HAZE = 1e-4
 _AT_ONCE = 64  # frames of an evaluation
 
 Progress = Callable[[int, int], None]
@@ -44,12 +45,14 @@ class Fields:
         source_px: standard deviation of the source in the object's plane, y and x; zero for a coherent beam.
         obj: (Y, X) transmission; 1 everywhere where None.
         moves_px: (point, 2) corrections of the positions; none where None.
+        haze: mean photons that every pixel of a frame gets beside the known background; None where nobody knows yet.
     """
 
     probe: Wave
     source_px: tuple[float, float] = (0.0, 0.0)
     obj: Wave | None = None
     moves_px: NDArray[np.float32] | None = None
+    haze: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,13 @@ def fit(
     Args:
         frames: of the whole scan.
         points: to fit; the others are never looked at.
-        start: a probe in pixels of the object, of any power, and what is known already.
+        start: a probe in pixels of the object, of any power, and what is known already; a haze that is not, begins as
+            the faintest part of the mean frame.
         settings: of the fit.
         progress: called with steps done and steps in all; what it raises ends the fit.
     """
     scan = _Scan(frames, settings.device)
-    unknown = _Unknowns(scan, start, settings)
+    unknown = _Unknowns(scan, start if start.haze is not None else replace(start, haze=frames.haze()), settings)
     optimiser = torch.optim.Adam(unknown.groups(), betas=_BETAS)
     rng = np.random.default_rng(settings.seed)
     per_epoch = ceil(len(points) / settings.batch)
@@ -140,7 +144,9 @@ class _Scan:
     def _cornered(self, planes: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.fft.ifftshift(planes, axes=(-2, -1))).to(self.device)
 
-    def expected(self, some: Indices, spectrum: Tensor, obj: Tensor, source_px: Tensor, moves_px: Tensor) -> Tensor:
+    def expected(
+        self, some: Indices, spectrum: Tensor, obj: Tensor, source_px: Tensor, moves_px: Tensor, haze: Tensor
+    ) -> Tensor:
         """(frame, n, n): the probe of that spectrum at each place of the blur, moved by fractions of a pixel."""
         offsets, shares = places(self.frames.fly_px, source_px)
         at = (self.rest[some] + moves_px)[:, None, :] + offsets
@@ -149,7 +155,7 @@ class _Scan:
         corners = [(int(y), int(x)) for y, x in self.whole[some]]
         windows: Tensor = _Windows.apply(obj, corners, self.frames.side_px)  # type: ignore[no-untyped-call]
         counts: Tensor = FarField.apply(spectrum, ramp, windows)  # type: ignore[no-untyped-call]
-        return counts if self.background is None else counts + self.background
+        return counts + (haze if self.background is None else haze + self.background)
 
 
 class _Unknowns:
@@ -159,7 +165,8 @@ class _Unknowns:
         probe = np.asarray(start.probe, np.complex64)
         if start.obj is None:  # a start, of any power
             probe = probe * np.float32(np.sqrt(scan.frames.photons() / np.sum(np.abs(probe) ** 2)))
-        amplitude = np.sqrt(np.fft.ifftshift(scan.frames.mean_frame())) * scan.frames.side_px
+        haze = start.haze or 0.0
+        amplitude = np.sqrt(np.fft.ifftshift(scan.frames.mean_frame(haze))) * scan.frames.side_px
         self._settings = settings
         device = scan.device
         self._unit = torch.tensor(np.maximum(amplitude, _FLOOR * amplitude.max()), dtype=torch.float32, device=device)
@@ -170,20 +177,23 @@ class _Unknowns:
         n_points = len(scan.frames.counts)
         moves = np.zeros((n_points, 2), np.float32) if start.moves_px is None else start.moves_px
         self._moves = torch.tensor(moves, device=device)
+        self._haze_unit = max(haze, _LEAST_HAZE)
+        self._haze = torch.tensor(haze / self._haze_unit, dtype=torch.float32, device=device)
 
     def groups(self) -> list[dict[str, Any]]:
         """Of the optimiser."""
         rate = self._settings.learning_rate
-        free = [(self._spectrum, _PROBE_RATE * rate), (self._obj, rate)]
+        free = [(self._spectrum, _PROBE_RATE * rate), (self._obj, rate), (self._haze, rate)]
         if self._settings.fit_source:
             free.append((self._source, _SOURCE_RATE * rate))
         if self._settings.fit_positions:
             free.append((self._moves, _POSITION_RATE * rate))
         return [{"params": [values.requires_grad_()], "base": base, "lr": base} for values, base in free]
 
-    def now(self, some: Indices) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Spectrum of the probe, object, source and moves of some frames."""
-        return self._spectrum * self._unit, self._obj, self._source, self._moves[torch.from_numpy(some)]
+    def now(self, some: Indices) -> tuple[Tensor, ...]:
+        """Spectrum of the probe, object, source, moves of some frames, haze."""
+        moves, haze = self._moves[torch.from_numpy(some)], self._haze.abs() * self._haze_unit
+        return self._spectrum * self._unit, self._obj, self._source, moves, haze
 
     def fields(self, start: Fields) -> Fields:
         """As they are now."""
@@ -194,6 +204,7 @@ class _Unknowns:
             source_px=(source_y, source_x),
             obj=self._obj.detach().cpu().numpy(),
             moves_px=self._moves.detach().cpu().numpy() if self._settings.fit_positions else start.moves_px,
+            haze=float(self._haze.detach().abs()) * self._haze_unit,
         )
 
 

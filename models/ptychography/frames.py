@@ -10,6 +10,8 @@ Indices = NDArray[np.intp]
 
 _FILL_PX = 2.0
 _LEAST_WEIGHT = 1e-3
+_FAINT_PER_CENT = 5.0
+_MOST_HAZE = 0.5  # of the mean: light that no probe shapes tells nothing of it
 
 WIDEST_PX = 10_000
 """Of a scan: its object alone takes a gigabyte. Positions that span more are in another unit, or one is a glitch."""
@@ -93,13 +95,26 @@ class Frames:
         """(n, n) the mask."""
         return np.ones(self.counts.shape[1:], np.bool_) if self.mask is None else self.mask
 
-    def mean_frame(self) -> NDArray[np.float64]:
-        """(n, n) mean over points without background; where the detector does not count, what is around."""
+    def mean_frame(self, haze: float = 0.0) -> NDArray[np.float64]:
+        """(n, n) mean over points without background and haze; where the detector does not count, what is around."""
         seen = self.seen()
-        background = 0.0 if self.background is None else self.background
-        mean = np.where(seen, np.maximum(self.counts.mean(0, dtype=np.float64) - background, 0), 0)
-        weight = gaussian_filter(seen.astype(np.float64), _FILL_PX)
-        return np.where(seen, mean, gaussian_filter(mean, _FILL_PX) / np.maximum(weight, _LEAST_WEIGHT))
+        mean = np.where(seen, np.maximum(self._mean_above_background() - haze, 0), 0)
+        return np.where(seen, mean, self._smooth(mean))
+
+    def haze(self) -> float:
+        """Photons per pixel and frame in the faintest of what the detector sees: a guess of what every pixel gets."""
+        smooth = self._smooth(np.where(self.seen(), self._mean_above_background(), 0))[self.seen()]
+        return float(np.clip(np.percentile(smooth, _FAINT_PER_CENT), 0, _MOST_HAZE * max(smooth.mean(), 0)))
+
+    def _mean_above_background(self) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = self.counts.mean(0, dtype=np.float64)
+        return mean if self.background is None else mean - self.background
+
+    def _smooth(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of what is 0 where the detector does not count, without that."""
+        weight = gaussian_filter(self.seen().astype(np.float64), _FILL_PX)
+        smooth: NDArray[np.float64] = gaussian_filter(mean, _FILL_PX) / np.maximum(weight, _LEAST_WEIGHT)
+        return smooth
 
     def of(self, points: Indices) -> "Frames":
         """Some of the points."""

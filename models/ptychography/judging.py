@@ -67,12 +67,12 @@ def structure_rad(frames: Frames) -> float:
     return float(np.sqrt(max(variance.sum(), 0.0) / (2 * np.sum(mean**2))))
 
 
-def scattered_share(frames: Frames) -> float:
+def scattered_share(frames: Frames, haze: float = 0.0) -> float:
     """Of all photons, those that sharp structure scatters far beyond the beam's own far field.
 
-    Beyond 1.3 times the radius, about the mean frame's centroid, that holds 90 % of it.
+    Beyond 1.3 times the radius, about the mean frame's centroid, that holds 90 % of it; without the haze.
     """
-    mean = frames.mean_frame() * frames.seen()
+    mean = frames.mean_frame(haze) * frames.seen()
     distance_px = from_centroid_px(mean)
     beyond = distance_px > _BEYOND * radius_holding_px(mean, distance_px, _BRIGHT)
     return float(mean[beyond].sum() / mean.sum())

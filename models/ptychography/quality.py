@@ -33,6 +33,7 @@ def told(found: Recovery) -> dict[str, Any]:
         "halves_transfer_difference": found.halves_difference,
         "object_structure_rad": found.structure_rad,
         "object_scattered_share": found.scattered_share,
+        "haze_photons": found.haze,
         "centred_by_px": list(found.shift_px),
         "position_shift_px": found.position_shift_px,
     }

@@ -94,6 +94,8 @@ class Recovery:
         halves_difference: of transfer functions of probes from two halves; that of the whole is about half of it.
         structure_rad: root mean square phase structure of the object, see there.
         scattered_share: of photons, by sharp structure, see there.
+        haze: mean photons that every pixel of a frame gets beside the known background, or less: the object, free where
+            the beam hardly comes, explains a part of them.
         position_shift_px: root mean square by which positions were refined; zero where they were not.
         warnings: in words; none where the probe can be relied on.
     """
@@ -109,6 +111,7 @@ class Recovery:
     halves_difference: float
     structure_rad: float
     scattered_share: float
+    haze: float
     position_shift_px: float = 0.0
     warnings: tuple[str, ...] = field(default=())
 
@@ -151,7 +154,8 @@ def recover(
         starts=starts,
         halves_difference=transfer_difference(*kernels),
         structure_rad=structure_rad(frames),
-        scattered_share=scattered_share(frames),
+        scattered_share=scattered_share(frames, whole.haze or 0.0),
+        haze=whole.haze or 0.0,
         position_shift_px=0.0 if whole.moves_px is None else float(np.sqrt(np.mean(whole.moves_px**2))),
     )
     return replace(found, warnings=_warnings(found))

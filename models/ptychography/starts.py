@@ -17,7 +17,7 @@ _FIRST_RAD, _APART_RAD = 3.0, 6.0  # a fit finds what lies within about 4 rad of
 
 def focus_at(frames: Frames, defocus_rad: float) -> Wave:
     """(1, n, n) a probe with the mean frame's amplitude and a parabola of phase: this much at the aperture's edge."""
-    mean = frames.mean_frame()
+    mean = frames.mean_frame(frames.haze())
     radius = from_centroid_px(mean)
     phase = defocus_rad * (radius / _aperture_px(mean, radius)) ** 2
     spectrum = np.fft.ifftshift(np.sqrt(mean) * np.exp(1j * phase))
@@ -29,7 +29,7 @@ def likely_defoci(frames: Frames) -> tuple[float, ...]:
 
     The beam's edge lies at 2 d / R * n / (2 pi) pixels from the middle, with the phase d and the aperture R.
     """
-    mean = frames.mean_frame()
+    mean = frames.mean_frame(frames.haze())
     largest = pi / 2 * _aperture_px(mean, from_centroid_px(mean))
     steps = np.arange(_FIRST_RAD, max(largest, 2 * _FIRST_RAD), _APART_RAD)
     return (0.0, *(float(sign * step) for step in steps for sign in (-1, 1)))

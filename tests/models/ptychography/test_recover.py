@@ -52,6 +52,19 @@ def test_a_source_is_told_from_a_coherent_beam() -> None:
     assert correlation > 0.998
 
 
+def test_a_haze_that_nobody_told_is_no_source() -> None:
+    clear = simulate(side=12, n=32, step_px=3.0, fly_px=3.0, defocus_rad=2.5, photons=3e4, seed=9)
+    hazy = np.random.default_rng(9).poisson(0.3, clear.frames.counts.shape).astype(np.float32)
+    found = recover(
+        replace(clear.frames, counts=clear.frames.counts + hazy), replace(FEW, models=("coherent", "source"))
+    )
+    assert found.model == "coherent"
+    assert 0.05 < found.haze < 0.35  # the object takes a part of it
+    correlation, error = registered(found.probe.intensity().astype(np.float64), clear.intensity)
+    assert correlation > 0.999
+    assert error < 0.03
+
+
 def test_a_weak_object_is_said() -> None:
     weak = simulate(side=10, n=32, step_px=3.0, fly_px=3.0, phase_rad=0.05, seed=7)
     found = recover(weak.frames, replace(FEW, defoci_rad=(3.0,)))
