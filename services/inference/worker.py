@@ -7,6 +7,7 @@ Whatever kills it, nothing is lost: the catalogue alone says what is done, so a 
 it was.
 """
 
+import gc
 import logging
 import signal
 import threading
@@ -58,6 +59,9 @@ def main(settings: Settings) -> None:
             enhancer = make_enhancer(settings.worker.enhancer, settings.worker.device)
             status.update(enhancer=f"{enhancer.name} {enhancer.digest}")
             catalog = _connect_patiently(settings, stop, status)
+            # Else what we have imported keeps the collector from looking: arrays in cycles would pile up for hours.
+            gc.collect()
+            gc.freeze()
             if catalog is not None:
                 with catalog, Presence(catalog, status):
                     Worker(catalog, enhancer, settings.worker, status, stop, metrics).run()
