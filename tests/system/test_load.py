@@ -28,7 +28,7 @@ from services.catalog.products import list_series, read_lineage
 from services.catalog.records import NotFoundError
 from services.settings import Settings
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(3500)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 N_SERIES = int(os.environ.get("SUBPROBE_LOAD_SERIES", "3"))
 N_ANGLES = int(os.environ.get("SUBPROBE_LOAD_ANGLES", "10"))
