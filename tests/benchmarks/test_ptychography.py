@@ -70,6 +70,19 @@ def test_the_true_probe_is_found(case: str) -> None:
     assert took_s <= seconds
 
 
+@pytest.mark.parametrize("haze", [0.0, 0.05, 0.2, 1.0])
+def test_a_haze_that_nobody_told_costs_little(haze: float) -> None:
+    simulated = simulate(seed=112)
+    counts = simulated.frames.counts + np.random.default_rng(112).poisson(haze, simulated.frames.counts.shape)
+    found, took_s = timed(replace(simulated.frames, counts=counts.astype(np.float32)))
+    correlation, error = registered(found.probe.intensity().astype(np.float64), simulated.intensity)
+    print(f"\n| {haze} | {found.haze:.3f} | {found.model} | {correlation:.5f} | {error:.4f} | {took_s:.1f} |")
+    assert found.reliable, found.warnings
+    assert found.model == "coherent"
+    assert correlation >= 0.9995
+    assert error <= 0.03
+
+
 def test_a_weak_object_is_recognised() -> None:
     found, _ = timed(simulate(seed=109, phase_rad=0.15).frames)
     print(f"\nweak: structure {found.structure_rad:.3f} rad, halves {found.halves_difference:.3f}: {found.warnings}")
