@@ -155,11 +155,13 @@ def _tell_guardian(line: str) -> None:
         pipe.flush()
 
 
-def wait_until(reached: Callable[[], bool], timeout_s: float, what: str, tree: ProcessTree | None = None) -> None:
+def wait_until(
+    reached: Callable[[], bool], timeout_s: float, what: str, tree: ProcessTree | None = None, every_s: float = 0.05
+) -> None:
     """Wait for something to come true; it fails at once, with the log, where a process that it hangs on has ended."""
     deadline = time.monotonic() + timeout_s
     while not reached():
         said = "" if tree is None else f"; the log of {tree.name} ends:\n{tree.log()[-3000:]}"
         assert tree is None or tree.is_running(), f"{what}: it ended with {tree.returncode}{said}"
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}{said}"
-        time.sleep(0.05)
+        time.sleep(every_s)

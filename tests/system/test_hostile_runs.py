@@ -2,8 +2,9 @@
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,64 +91,53 @@ MUTATED_STRUCTURED: list[dict[str, Any]] = [
 SPOILS_OF_STRUCTURED = SPOILS[2::3]
 
 
-@seed(SEED)
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(st.dictionaries(st.sampled_from(USED), HOSTILE, max_size=3), st.sets(st.sampled_from(USED), max_size=2))
-def test_a_mutated_start_document_is_understood_or_told_malformed_and_nothing_else(changed, left_out):
-    mutated = {key: value for key, value in (WHOLE | changed).items() if key not in left_out}
+def mutating(used: tuple[str, ...]) -> Callable[[Callable[..., None]], Any]:
+    """Runs a test with start documents in which some of these keys have hostile values, and some are left out."""
+    some = given(
+        st.dictionaries(st.sampled_from(used), HOSTILE, max_size=3), st.sets(st.sampled_from(used), max_size=2)
+    )
+    often = settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    return lambda test: seed(SEED)(often(some(test)))
 
-    told = ""
+
+def understood(
+    read: Callable[[dict[str, Any]], Any],
+    whole: dict[str, Any],
+    changed: dict[str, Any],
+    left_out: set[str],
+    malformed: type[Exception] = ValueError,
+) -> Any:
+    """What is read of a mutated start document; None where it is told malformed, in few words."""
+    start, told = None, ""
     try:
-        start = projection_start("a-run", mutated)
-    except MalformedRunError as error:
+        start = read({key: value for key, value in (whole | changed).items() if key not in left_out})
+    except malformed as error:
         told = str(error)
+    assert len(told) < 2000
+    return start
 
-    if told:
-        assert len(told) < 2000
-    else:
+
+@mutating(USED)
+def test_a_mutated_start_document_is_understood_or_told_malformed_and_nothing_else(changed, left_out):
+    start = understood(partial(projection_start, "a-run"), WHOLE, changed, left_out, MalformedRunError)
+    if start is not None:
         assert left_out <= OPTIONAL
         assert 0 <= start.angle_index < start.n_angles <= 10_000
         assert start.series_uid.isprintable()
 
 
-@seed(SEED)
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(
-    st.dictionaries(st.sampled_from(USED_OF_PTYCHOGRAPHY), HOSTILE, max_size=3),
-    st.sets(st.sampled_from(USED_OF_PTYCHOGRAPHY), max_size=2),
-)
+@mutating(USED_OF_PTYCHOGRAPHY)
 def test_so_is_that_of_a_ptychography_run(changed, left_out):
-    mutated = {key: value for key, value in (WHOLE_PTYCHOGRAPHY | changed).items() if key not in left_out}
-
-    told, start = "", None
-    try:
-        start = PtychographyStart.from_metadata(mutated)
-    except ValueError as error:
-        told = str(error)
-
-    assert len(told) < 2000
+    start = understood(PtychographyStart.from_metadata, WHOLE_PTYCHOGRAPHY, changed, left_out)
     if start is not None:
         assert left_out <= {"target", "series_uid"}
         assert 0 < start.object_pixel_nm < float("inf")
         assert start.optics.isprintable()
 
 
-@seed(SEED)
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(
-    st.dictionaries(st.sampled_from(USED_OF_STRUCTURED), HOSTILE, max_size=3),
-    st.sets(st.sampled_from(USED_OF_STRUCTURED), max_size=2),
-)
+@mutating(USED_OF_STRUCTURED)
 def test_and_that_of_a_structured_illumination_run(changed, left_out):
-    mutated = {key: value for key, value in (WHOLE_STRUCTURED | changed).items() if key not in left_out}
-
-    told, start = "", None
-    try:
-        start = StructuredStart.from_metadata(mutated)
-    except ValueError as error:
-        told = str(error)
-
-    assert len(told) < 2000
+    start = understood(StructuredStart.from_metadata, WHOLE_STRUCTURED, changed, left_out)
     if start is not None:
         assert left_out <= {"phases", "theta_deg"}
         assert 0 < 4 * start.n_patterns * start.shape[0] * start.shape[1] <= LARGEST_PATTERNS_BYTES

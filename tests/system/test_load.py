@@ -94,7 +94,9 @@ def test_two_workers_do_nearly_twice_as_much_and_live_projections_come_first(
     for n_workers in (1, 2):
         catalog.processed.delete_contents(recursive=True, external_only=False)
         with fixed_cost_workers([settings(topology, number + 1) for number in range(n_workers)], COST_S):
-            wait_until_done(catalog, 120 + 5 * COST_S * n_runs)
+            # Seldom: of a Tiled that is asked twenty times a second the workers have little.
+            patience_s = 120 + 5 * COST_S * n_runs
+            wait_until(lambda: not any(Backlog(catalog).waiting()), patience_s, "the backlog is done", every_s=5)
         done_at = sorted(completed(catalog))
         assert len(done_at) == n_runs
         rates[n_workers] = (n_runs - n_workers) / (done_at[-1] - done_at[n_workers - 1])
@@ -112,14 +114,6 @@ def test_two_workers_do_nearly_twice_as_much_and_live_projections_come_first(
     print(f"live projections complete after {told[0]} s in calm, {told[1]} s under a backlog")
     assert rates[2] >= LEAST_GAIN * rates[1]
     assert median(busy_s) <= MOST_SLOWDOWN * median(calm_s)
-
-
-def wait_until_done(catalog: Catalog, patience_s: float) -> None:
-    """Looks seldom: of a Tiled that is asked twenty times a second the workers have little."""
-    began = time.monotonic()
-    while any(Backlog(catalog).waiting()):
-        assert time.monotonic() - began < patience_s, "the backlog is not done"
-        time.sleep(5)
 
 
 def completed(catalog: Catalog) -> list[float]:
